@@ -1,0 +1,122 @@
+"""``perfring ...``: the command line, and nothing that a library user needs.
+
+Each command is a module of this package that defines a function of its own name; its signature is the command's options and
+its docstring the help. A call imports the module of the command it names and no other, and the modules import
+perfring's engine inside their functions: ``perfring --help`` must stay below 0.3 s.
+
+Exit statuses: 0 done, 1 an error or a negative answer, 2 wrong usage, 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from typer.main import get_command
+
+from perfring.errors import PerfringError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["COMMANDS", "build_app", "main"]
+
+COMMANDS = ("doctor", "watermark", "record", "verify")
+"""The commands, in the order of the help: each is the module ``perfring.cli.NAME`` with the function ``NAME`` in it."""
+
+_HELP = "Linux perf rings that wake their reader by a byte watermark: no polling loop, no record lost unseen, no stall."
+
+
+def _show_version(wanted: bool) -> None:
+    if not wanted:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        typer.echo(f"perfring {version('perfring')}")
+    except PackageNotFoundError:
+        typer.echo("perfring (version unknown: it runs from a source tree that is not installed)")
+    raise typer.Exit
+
+
+def _options_of_all_commands(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """What stands before the name of a command; `_show_version` has done its work by now."""
+
+
+def build_app(names: Iterable[str] = COMMANDS) -> typer.Typer:
+    """The typer application with these commands in it; imports their modules.
+
+    Args:
+        names: any of `COMMANDS`.
+
+    Returns:
+        An application for `typer.main.get_command` or `typer.testing.CliRunner`.
+    """
+    app = typer.Typer(name="perfring", help=_HELP, no_args_is_help=True, pretty_exceptions_enable=False)
+    app.callback(help=_HELP)(_options_of_all_commands)
+    for name in names:
+        module = import_module(f"{__name__}.{name}")
+        app.command(name)(getattr(module, name))
+    return app
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs ``perfring ARGV...`` and returns the exit status; never raises for what a user can cause.
+
+    Args:
+        argv: the words after ``perfring``; ``sys.argv[1:]`` when None.
+
+    Returns:
+        0 done, 1 an error or a negative answer, 2 wrong usage, 130 interrupted.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        status = _run(words)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _leave_broken_pipe()
+    except (PerfringError, OSError) as error:
+        _show_error(error)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return status
+
+
+def _run(words: list[str]) -> int:
+    """Through typer, whose way of ending is always SystemExit: after usage errors (2), Ctrl-C (130), or a command."""
+    # Only options stand before the command's name, and none of them takes a value.
+    named = next((word for word in words if not word.startswith("-")), None)
+    app = build_app([named] if named in COMMANDS else COMMANDS)
+    try:
+        get_command(app)(args=words, prog_name="perfring")
+    except SystemExit as ending:
+        return ending.code if isinstance(ending.code, int) else 0
+    return 0
+
+
+def _show_error(error: PerfringError | OSError) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    text = str(error)
+    if not isinstance(error, PerfringError) and error.strerror:
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    console = Console(stderr=True)
+    # A log keeps its lines whole, for grep; a terminal gets them broken between words.
+    console.print(Text("perfring: ", style="bold red").append(text, style="not bold default"), soft_wrap=not console.is_terminal)
+
+
+def _leave_broken_pipe() -> int:
+    """The reader of our output has gone (``| head``). The interpreter's last flush must not complain about it either."""
+    with suppress(OSError, ValueError):  # a stdout that is no file has no flush to fail
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1
