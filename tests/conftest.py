@@ -51,8 +51,5 @@ def _nothing_is_left_open(request: pytest.FixtureRequest) -> Iterator[None]:
     leaked = _leaked(before)
     if leaked:
         made_by = request.config.stash.get(MADE_BY, {})
-        lines = [
-            f"{name} -> {target}\n{made_by.get(name, '')}"
-            for name, target in sorted(leaked.items())
-        ]
+        lines = [f"{name} -> {target}\n{made_by.get(name, '')}" for name, target in sorted(leaked.items())]
         pytest.fail("left open by this test:\n" + "\n".join(lines), pytrace=False)

@@ -45,9 +45,7 @@ def _probe() -> str | None:
 
     kernel = LinuxKernel()
     try:
-        dummy = abi.PerfEventAttr(
-            type=abi.PERF_TYPE_SOFTWARE, config=abi.PERF_COUNT_SW_DUMMY, disabled=True
-        )
+        dummy = abi.PerfEventAttr(type=abi.PERF_TYPE_SOFTWARE, config=abi.PERF_COUNT_SW_DUMMY, disabled=True)
         for cpu in kernel.online_cpus():
             _open_and_close(kernel, dummy, cpu)
         tracepoint = abi.PerfEventAttr(
