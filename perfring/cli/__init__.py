@@ -1,7 +1,7 @@
 """``perfring ...``: the command line, and nothing that a library user needs.
 
-Each command is a module of this package that defines a function of its own name; its signature is the command's options and
-its docstring the help. A call imports the module of the command it names and no other, and the modules import
+Each command is a module of this package that defines a function of its own name; its signature is the command's options
+and its docstring the help. A call imports the module of the command it names and no other, and the modules import
 perfring's engine inside their functions: ``perfring --help`` must stay below 0.3 s.
 
 Exit statuses: 0 done, 1 an error or a negative answer, 2 wrong usage, 130 Ctrl-C.
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer.main import get_command
 
+from perfring import __version__
 from perfring.errors import PerfringError
 
 if TYPE_CHECKING:
@@ -34,12 +35,7 @@ _HELP = "Linux perf rings that wake their reader by a byte watermark: no polling
 def _show_version(wanted: bool) -> None:
     if not wanted:
         return
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        typer.echo(f"perfring {version('perfring')}")
-    except PackageNotFoundError:
-        typer.echo("perfring (version unknown: it runs from a source tree that is not installed)")
+    typer.echo(f"perfring {__version__}")
     raise typer.Exit
 
 
@@ -112,11 +108,13 @@ def _show_error(error: PerfringError | OSError) -> None:
         text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     console = Console(stderr=True)
     # A log keeps its lines whole, for grep; a terminal gets them broken between words.
-    console.print(Text("perfring: ", style="bold red").append(text, style="not bold default"), soft_wrap=not console.is_terminal)
+    console.print(
+        Text("perfring: ", style="bold red").append(text, style="not bold default"), soft_wrap=not console.is_terminal
+    )
 
 
 def _leave_broken_pipe() -> int:
-    """The reader of our output has gone (``| head``). The interpreter's last flush must not complain about it either."""
+    """The reader of our output has gone (``| head``); the interpreter's last flush must not complain either."""
     with suppress(OSError, ValueError):  # a stdout that is no file has no flush to fail
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 1
