@@ -3,6 +3,7 @@
 Everything is re-exported here, so that a program writes ``from perfring import abi`` and then
 ``abi.PERF_TYPE_SOFTWARE`` or ``abi.PerfEventAttr(...)``, whatever file it comes from:
 
+- ``attr``: `PerfEventAttr`
 - ``constants``: types, configs, sample bits, record types (header names)
 - ``ioctls``: ``PERF_EVENT_IOC_*``, encoded for this architecture
 - ``mmap_page``: offsets in the metadata page
@@ -12,12 +13,13 @@ Everything is re-exported here, so that a program writes ``from perfring import 
 from __future__ import annotations
 
 from perfring.abi import constants, data_source, ioctls, mmap_page
+from perfring.abi.attr import PerfEventAttr, PerfEventAttrFields
 from perfring.abi.constants import *  # noqa: F403
 from perfring.abi.data_source import *  # noqa: F403
 from perfring.abi.ioctls import *  # noqa: F403
 from perfring.abi.mmap_page import *  # noqa: F403
 
-__all__: list[str] = []
+__all__ = ["PerfEventAttr", "PerfEventAttrFields"]
 __all__ += constants.__all__
 __all__ += data_source.__all__
 __all__ += ioctls.__all__
