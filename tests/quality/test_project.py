@@ -1,0 +1,128 @@
+"""The rules of the project that no single module can keep alone."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from pathlib import Path
+
+import pytest
+
+from tests.quality.project import ROOT, Module, modules, python_files, within
+
+MODULES = modules()
+PUBLIC = [module for module in MODULES if module.is_public]
+LONGEST_FILE = 600
+
+# Lowest first. A module imports from its own layer and from those below it, never from above.
+LAYERS: tuple[tuple[str, ...], ...] = (
+    ("abi",),
+    ("kernel", "errors", "geometry"),
+    ("linux", "procfs", "tracefs", "permissions", "records", "ring"),
+    ("events", "plan", "statistics", "ordering", "waiting", "opening"),
+    ("builder", "session"),
+    ("",),
+    ("cli", "__main__"),
+)
+
+
+def _label(value: object) -> str:
+    return value.name if isinstance(value, Module) else str(value)
+
+
+def _layer(name: str) -> int | None:
+    """The layer of a perfring module; of a private one, no layer: it belongs to whoever imports it."""
+    part = name.removeprefix("perfring").removeprefix(".").split(".")[0]
+    return next((level for level, names in enumerate(LAYERS) if part in names), None)
+
+
+@pytest.mark.parametrize("path", python_files(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_file_is_longer_than_600_lines(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= LONGEST_FILE
+
+
+@pytest.mark.parametrize("module", MODULES, ids=_label)
+def test_imports_point_down_the_layers(module: Module) -> None:
+    own = _layer(module.name) if within(module.name, "perfring") else None
+    imported = module.imports(for_typing=False)
+    above = [name for name in imported if within(name, "perfring") and _is_above(name, own)]
+    assert not above, f"{module.name} imports from a layer above its own"
+
+
+def _is_above(name: str, own: int | None) -> bool:
+    layer = _layer(name)
+    return own is not None and layer is not None and name != "perfring" and layer > own
+
+
+def test_every_public_module_has_a_layer() -> None:
+    homeless = [m.name for m in PUBLIC if within(m.name, "perfring") and _layer(m.name) is None]
+    assert not homeless, "name them in LAYERS"
+
+
+@pytest.mark.parametrize("module", MODULES, ids=_label)
+def test_the_library_does_without_the_packages_of_the_command(module: Module) -> None:
+    if not within(module.name, "perfring.cli"):
+        assert not {name.split(".")[0] for name in module.imports()} & {"typer", "rich", "click"}
+
+
+@pytest.mark.parametrize("module", MODULES, ids=_label)
+def test_perfring_knows_nothing_of_simkernel(module: Module) -> None:
+    if within(module.name, "perfring") and not within(module.name, "perfring.cli.verify"):
+        assert not [name for name in module.imports() if within(name, "simkernel")]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=_label)
+def test_simkernel_takes_only_abi_and_geometry(module: Module) -> None:
+    if within(module.name, "simkernel") and not within(module.name, "simkernel.contract"):
+        taken = [name for name in module.imports() if within(name, "perfring")]
+        allowed = ("perfring.abi", "perfring.geometry")
+        assert not [n for n in taken if n != "perfring" and not any(within(n, ok) for ok in allowed)]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=_label)
+def test_every_module_says_what_it_is_for(module: Module) -> None:
+    assert ast.get_docstring(module.tree)
+
+
+@pytest.mark.parametrize("module", PUBLIC, ids=_label)
+def test_all_names_exactly_what_is_defined(module: Module) -> None:
+    exported = importlib.import_module(module.name).__all__
+    assert sorted(exported) == sorted(_public_names(module))
+    assert len(exported) == len(set(exported))
+
+
+def _public_names(module: Module) -> set[str]:
+    names: set[str] = set()
+    for node in module.tree.body:
+        names |= _defined_by(node)
+        if isinstance(node, ast.ImportFrom) and module.is_package:
+            names |= _reexported_by(node, module.name)
+    return {name for name in names if not name.startswith("_") or name == "__version__"}
+
+
+def _defined_by(node: ast.stmt) -> set[str]:
+    if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+        return {node.name}
+    if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+        return {node.target.id}
+    if isinstance(node, ast.Assign):
+        return {name.id for target in node.targets for name in ast.walk(target) if isinstance(name, ast.Name)}
+    return set()
+
+
+def _reexported_by(node: ast.ImportFrom, package: str) -> set[str]:
+    """What a package takes from its own modules is what it offers; the rest of its imports it only uses."""
+    source = node.module or ""
+    if source == package or not within(source, package):
+        return set()
+    if node.names[0].name == "*":
+        return set(importlib.import_module(source).__all__)
+    return {alias.asname or alias.name for alias in node.names}
+
+
+@pytest.mark.parametrize("module", PUBLIC, ids=_label)
+def test_every_exported_class_and_function_has_a_docstring(module: Module) -> None:
+    definitions = [
+        node for node in module.tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    assert not [n.name for n in definitions if not n.name.startswith("_") and not ast.get_docstring(n)]
