@@ -20,7 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("kernel", "errors", "geometry"),
     ("linux", "procfs", "tracefs", "permissions", "records", "ring"),
     ("events", "plan", "statistics", "ordering", "waiting", "opening"),
-    ("builder", "session"),
+    ("builder", "session", "batch", "dispatch"),
     ("",),
     ("cli", "__main__"),
 )
