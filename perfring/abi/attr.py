@@ -63,7 +63,8 @@ _ALIASES: Final[dict[str, str]] = {
     "probe_offset": "config2",
 }
 
-# Beyond the largest page the kernel refuses a size before it reads a byte of the struct.
+# The kernel always reads type and size, and refuses a size beyond the largest page before it reads more.
+_SHORTEST_PACK: Final = 8
 _LONGEST_PACK: Final = 1 << 16
 
 # struct format: C type, least and greatest value.
@@ -356,8 +357,8 @@ class PerfEventAttr:
     def pack(self) -> bytes:
         """The struct as the kernel reads it: ``size`` bytes in native byte order.
 
-        A ``size`` of 0 gives the 64 bytes it stands for (K29). Sizes above 65536, which every kernel
-        refuses unread, give 65536 bytes.
+        A ``size`` of 0 gives the 64 bytes it stands for (K29). Sizes that every kernel refuses unread are
+        bounded: below 8 they give the 8 bytes of ``type`` and ``size``, above 65536 they give 65536.
 
         Raises:
             ValueError: ``size`` would cut off a field that is not 0, and the kernel would never see
@@ -368,6 +369,7 @@ class PerfEventAttr:
         if length >= PERF_ATTR_SIZE_VER0 and any(whole[length:]):
             cut = ", ".join(self._fields_from(length))
             raise ValueError(f"size={self.size} cuts off {cut}: raise size or leave those fields 0")
+        length = max(length, _SHORTEST_PACK)
         return whole[:length].ljust(length, b"\0")
 
     def _fields_from(self, length: int) -> list[str]:
@@ -386,7 +388,7 @@ class PerfEventAttr:
             ValueError: The data is shorter than 8 bytes, or than its ``size``.
         """
         raw = bytes(data)
-        if len(raw) < 8:
+        if len(raw) < _SHORTEST_PACK:
             raise ValueError(f"perf_event_attr needs its type and size, 8 bytes: got {len(raw)}")
         (size,) = struct.unpack_from("=I", raw, 4)
         length = size or PERF_ATTR_SIZE_VER0
