@@ -6,22 +6,24 @@ are skipped with the reason where not; ``1``, they must run; ``0``, they are off
 
 from __future__ import annotations
 
+import functools
 import os
+import re
 import traceback
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
 from perfring import abi
-from tests.conftest import MADE_BY
+from tests.conftest import MADE_BY, held_resources
 
 if TYPE_CHECKING:
     from perfring.linux import LinuxKernel
 
 GATE = "PERFRING_LINUX"
-HOW_TO_FORCE = f"{GATE}=1 makes these tests compulsory, {GATE}=0 switches them off"
+HOW_TO_FORCE = f"`perfring doctor` explains; {GATE}=1 makes these tests compulsory, {GATE}=0 switches them off"
 GETPPID_ID = "events/syscalls/sys_enter_getppid/id"
 TRACEFS = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
 
@@ -64,7 +66,7 @@ def _probe() -> str | None:
 def _mode() -> str:
     mode = os.environ.get(GATE, "")
     if mode not in ("", "0", "1"):
-        raise pytest.UsageError(f"{GATE}={mode!r}: must be unset, 0 or 1")
+        pytest.fail(f"{GATE}={mode!r}: must be unset, 0 or 1", pytrace=False)
     return mode
 
 
@@ -81,29 +83,35 @@ def _gate(request: pytest.FixtureRequest) -> None:
     pytest.skip(f"{refused}; {HOW_TO_FORCE}")
 
 
+def _stack_of_caller() -> str:
+    """The project's own frames: those of pytest and of the start of Python tell nothing."""
+    foreign = re.compile("site-packages|^<frozen")
+    frames = [frame for frame in traceback.extract_stack()[:-2] if not foreign.search(frame.filename)]
+    return "".join(traceback.format_list(frames[-8:]))
+
+
+def _noting(plain: Callable[..., object], made_by: dict[str, str]) -> Callable[..., object]:
+    """The same method, which also notes the stack of whatever it opened or mapped."""
+
+    @functools.wraps(plain)
+    def noting(*args: object, **keywords: object) -> object:
+        before = held_resources()
+        made = plain(*args, **keywords)
+        made_by.update(dict.fromkeys(held_resources().keys() - before.keys(), _stack_of_caller()))
+        return made
+
+    return noting
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _remember_who_opened(_gate: None, request: pytest.FixtureRequest) -> Iterator[None]:
-    """Notes the stack of each perf event, epoll, waker and mapping, for the leak check."""
+    """So that the leak check of tests/conftest.py can show the stack that opened what was left open."""
     from perfring.linux import LinuxKernel
 
-    made_by: dict[str, str] = {}
-    request.config.stash[MADE_BY] = made_by
-    plain_open = LinuxKernel.perf_event_open
-
-    def noting_open(
-        self: LinuxKernel,
-        attr: abi.PerfEventAttr,
-        pid: int,
-        cpu: int,
-        group_fd: int = -1,
-        flags: int = 0,
-    ) -> int:
-        fd = plain_open(self, attr, pid, cpu, group_fd, flags)
-        made_by[f"fd {fd}"] = "".join(traceback.format_stack(limit=8)[:-1])
-        return fd
-
+    made_by = request.config.stash.setdefault(MADE_BY, {})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(LinuxKernel, "perf_event_open", noting_open)
+        for name in ("perf_event_open", "mmap", "epoll", "waker"):
+            patch.setattr(LinuxKernel, name, _noting(getattr(LinuxKernel, name), made_by))
         yield
 
 
@@ -113,6 +121,15 @@ def kernel() -> LinuxKernel:
     from perfring.linux import LinuxKernel
 
     return LinuxKernel()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Tests that the gate skips share one line of the summary, not one each."""
+    report = yield
+    if report.skipped and report.when == "setup":
+        report.longrepr = (__file__, _probe.__code__.co_firstlineno, f"Skipped: {_reason(report)}")
+    return report
 
 
 def _summary(reports: list[pytest.TestReport]) -> str:
