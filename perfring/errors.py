@@ -24,6 +24,7 @@ __all__ = [
     "ForkedSession",
     "PerfringError",
     "PermissionDenied",
+    "RawDataError",
     "SessionBusy",
     "SessionClosed",
     "TargetNotFound",
@@ -182,3 +183,17 @@ class BadRecord(PerfringError, ValueError):
         self.position = position
         self.skipped = skipped
         super().__init__(f"cpu {cpu}, byte {position}: {text} ({skipped} bytes skipped)")
+
+
+class RawDataError(PerfringError, ValueError):
+    """A tracepoint's raw data is shorter than its format says, or points outside itself.
+
+    Attributes:
+        tracepoint: ``system:event``.
+        field: the field that does not fit.
+    """
+
+    def __init__(self, text: str, *, tracepoint: str, field: str) -> None:
+        self.tracepoint = tracepoint
+        self.field = field
+        super().__init__(text)
