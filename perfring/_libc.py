@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["Libc", "SyscallNumbers", "check_fits", "libc", "syscall_numbers"]
 
 
+_PR_SET_NAME: Final = 15  # linux/prctl.h
+_PR_GET_NAME: Final = 16
+
+
 class SyscallNumbers(NamedTuple):
     """Numbers of the calls that libc has no wrapper for (``asm/unistd.h``)."""
 
@@ -120,6 +124,7 @@ class Libc:
         self._bpf = self._prototype(
             "syscall", ctypes.c_long, ctypes.c_long, ctypes.c_int, ctypes.c_void_p, ctypes.c_uint
         )
+        self._prctl = self._prototype("prctl", ctypes.c_int, ctypes.c_int, ctypes.c_char_p, *[ctypes.c_ulong] * 3)
         self._membarrier = self._prototype(
             "syscall", ctypes.c_long, ctypes.c_long, ctypes.c_int, ctypes.c_uint, ctypes.c_int
         )
@@ -156,6 +161,16 @@ class Libc:
     def membarrier(self, command: int) -> int:
         """membarrier(2) without flags."""
         return _call(self._membarrier, self._numbers.membarrier, command, 0, 0)
+
+    def set_thread_name(self, name: bytes) -> None:
+        """prctl(2) PR_SET_NAME for the calling thread; the kernel keeps the first 15 bytes."""
+        _call(self._prctl, _PR_SET_NAME, name, 0, 0, 0)
+
+    def thread_name(self) -> bytes:
+        """prctl(2) PR_GET_NAME of the calling thread."""
+        buffer = ctypes.create_string_buffer(16)
+        _call(self._prctl, _PR_GET_NAME, buffer, 0, 0, 0)
+        return buffer.value
 
     def sigtimedwait(self, signals: object, info: object, timeout: object) -> int:
         """sigtimedwait(2): the number of the signal taken."""
