@@ -1,8 +1,8 @@
 """Every error and warning that perfring raises, in one tree.
 
-Each class also derives from the builtin that a caller would catch anyway (`PermissionError`, `ValueError` ...), carries what
-it is about as attributes, and says in its text what was wrong, with which value, and what to do. OSErrors that the kernel
-gave keep their errno.
+Each class also derives from the builtin that a caller would catch anyway (`PermissionError`, `ValueError` ...), carries
+what it is about as attributes, and says in its text what was wrong, with which value, and what to do. OSErrors that the
+kernel gave keep their errno.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ class SessionClosed(PerfringError, RuntimeError):
 
 
 class SessionBusy(PerfringError, RuntimeError):
-    """A second reader wants to wait on a session. The latch wakes one waiter only, so a second would starve the first (K17)."""
+    """A second reader wants to read a session: the latch wakes one waiter only, so it would starve the first (K17)."""
 
 
 class ForkedSession(PerfringError, RuntimeError):

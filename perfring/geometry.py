@@ -8,16 +8,16 @@ The kernel keeps, per ring, a cursor ``wakeup`` that starts at 0. After it has r
                                         ^ signalled when head passed this
 
 A record of r bytes is written only where ``used + r <= S - 1`` (K6), otherwise it is dropped, and a drop signals nobody
-(K12). So a watermark that the stream cannot get beyond before the ring is full is silence for ever. What follows from it,
-for a reader that does nothing but wait, and drains to a snapshot of head on each wake:
+(K12). So a watermark that the stream cannot get beyond before the ring is full is silence for ever. What follows from
+it, for a reader that does nothing but wait, and drains to a snapshot of head on each wake:
 
 * **STALLS**. Before the first wake nothing is drained, so head is the fill. k records of at most r_max bytes fit, with
-  ``k = (S - 8) // r_min``, and the fullest fill is ``min(k * r_max, S - 8)``. Losses do not raise it: where k * r_max is
-  the smaller one, nothing can be dropped before k records are in, and behind them not even the smallest fits. The
+  ``k = (S - 8) // r_min``, and the fullest fill is ``min(k * r_max, S - 8)``. Losses do not raise it: where k * r_max
+  is the smaller one, nothing can be dropped before k records are in, and behind them not even the smallest fits. The
   reader can be woken if and only if ``fullest > watermark``.
 * **LIVE**. Whenever the latch is clear, ``used <= watermark``. A record is at most r_max bytes and may have to bring a
-  PERF_RECORD_LOST with it (K21, K42, K43), so ``watermark + r_max + LOST <= S - 1`` means that the next record always fits,
-  and the fill always grows until it wakes.
+  PERF_RECORD_LOST with it (K21, K42, K43), so ``watermark + r_max + LOST <= S - 1`` means that the next record always
+  fits, and the fill always grows until it wakes.
 * **DEPENDS** lies in between: it depends on the order of sizes and on whether anything was ever lost.
 """
 
@@ -141,8 +141,8 @@ def watermark_verdict(
     Args:
         page_count: data pages of the ring, rounded up to a power of two.
         watermark: ``wakeup_watermark`` in bytes; 0 is judged as what the kernel makes of it, half a ring (K8).
-        record_bytes: the smallest and the largest record that any event writes into the ring, or one number when all are
-            equal; multiples of 8 (K5).
+        record_bytes: the smallest and the largest record that any event writes into the ring, or one number when all
+            are equal; multiples of 8 (K5).
         lost_bytes: the largest PERF_RECORD_LOST of those events: 24 plus the sample_id trailer, 72 at most (K44).
         overwrite: the ring is mapped read-only (K4): nothing is refused for want of room, so every watermark wakes.
         page_size: bytes in a page; None for that of this machine.
@@ -174,23 +174,23 @@ def _why_stalls(size: int, watermark: int, fullest: int) -> str:
     if not fullest:
         return f"Not one such record fits into a ring of {size} bytes: every record is lost (K6)."
     return (
-        f"The fullest level that such records reach in a ring of {size} bytes is {fullest}, which is not above the watermark "
-        f"of {watermark}: the kernel never wakes the reader, and everything behind the full ring is lost (K11, K12)."
+        f"The fullest level that such records reach in a ring of {size} bytes is {fullest}, which is not above the "
+        f"watermark of {watermark}: the kernel never wakes the reader, and all that follows is lost (K11, K12)."
     )
 
 
 def _why_live(watermark: int, largest: int, lost: int, size: int) -> str:
     return (
-        f"{watermark} + {largest} (largest record) + {lost} (LOST) <= {size} - 1: below the watermark the next record always "
-        "fits, so the fill always grows until it wakes the reader, also after losses."
+        f"{watermark} + {largest} (largest record) + {lost} (LOST) <= {size} - 1: below the watermark the next record "
+        "always fits, so the fill grows until it wakes the reader, also after losses."
     )
 
 
 def _why_depends(watermark: int, largest: int, lost: int, size: int, largest_safe: int) -> str:
     mend = f"{largest_safe} is the largest that cannot stall." if largest_safe else "Only more pages help."
     return (
-        f"{watermark} + {largest} (largest record) + {lost} (LOST) > {size} - 1: a waiting reader can be left with a ring into "
-        f"which the next record does not fit, for instance after a loss (K42, K43). {mend}"
+        f"{watermark} + {largest} (largest record) + {lost} (LOST) > {size} - 1: a waiting reader can be left with a "
+        f"ring into which the next record does not fit, for instance after a loss (K42, K43). {mend}"
     )
 
 
@@ -199,9 +199,8 @@ def _record_range(record_bytes: int | tuple[int, int]) -> tuple[int, int]:
     for value in (smallest, largest):
         _require_int("record_bytes", value, least=MIN_RECORD_BYTES)
         if value % 8 or value > MAX_RECORD_BYTES:
-            raise ValueError(
-                f"record_bytes is {value}: records are multiples of 8, from {MIN_RECORD_BYTES} to {MAX_RECORD_BYTES} (K5)"
-            )
+            span = f"{MIN_RECORD_BYTES} to {MAX_RECORD_BYTES}"
+            raise ValueError(f"record_bytes is {value}: records are multiples of 8, from {span} (K5)")
     if smallest > largest:
         raise ValueError(f"record_bytes is ({smallest}, {largest}): the smallest comes first")
     return smallest, largest

@@ -121,15 +121,11 @@ class Kernel(Protocol):
         """The CPUs that are online, ascending. Ids need not be contiguous."""
         ...
 
-    def perf_event_open(
-        self, attr: PerfEventAttr, pid: int, cpu: int, group_fd: int = -1, flags: int = 0
-    ) -> int:
+    def perf_event_open(self, attr: PerfEventAttr, pid: int, cpu: int, group_fd: int = -1, flags: int = 0) -> int:
         """perf_event_open(2): a new fd. On E2BIG the kernel's own size stands in ``attr.size`` (K29)."""
         ...
 
-    def mmap(
-        self, fd: int, length: int, *, writable: bool = True, shared: bool = True, offset: int = 0
-    ) -> Mapping:
+    def mmap(self, fd: int, length: int, *, writable: bool = True, shared: bool = True, offset: int = 0) -> Mapping:
         """mmap(2) of a perf fd; ``length`` = (1 + 2**n) pages (K1). Not writable means overwrite mode (K4)."""
         ...
 

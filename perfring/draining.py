@@ -1,0 +1,132 @@
+"""One CPU's ring in a session: takes records out of it, counts, and survives what makes no sense."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from perfring.abi import PERF_FORMAT_LOST
+from perfring.errors import BadRecord
+from perfring.fields import parse_read
+from perfring.ring import RingOverrun, RingReader
+from perfring.sideband import Lost
+from perfring.statistics import RingStatistics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from perfring.decoding import Decoder
+    from perfring.kernel import Kernel
+    from perfring.opening import OpenRing
+    from perfring.records import Record
+
+__all__ = ["RingDrain"]
+
+_READ_BYTES: Final = 256
+_U64: Final = (1 << 64) - 1
+
+
+class RingDrain:
+    """Reads one forward ring.
+
+    Attributes:
+        ended: no live event is left that could write into it (K19).
+        last_time: the time of the last record that came out of the ring, in nanoseconds; -1 before the first.
+        statistics: the running counts.
+    """
+
+    def __init__(self, opened: OpenRing, decoder: Decoder, report: Callable[[BadRecord], None]) -> None:
+        if opened.mapping is None:
+            raise AssertionError(f"the ring of cpu {opened.cpu} has no mapping")
+        self.opened = opened
+        self.cpu = opened.cpu
+        self.ended = False
+        self.last_time = -1
+        self._woken = False
+        self._reader = RingReader(opened.mapping)
+        self._decoder = decoder
+        self._report = report
+        self.statistics = RingStatistics(cpu=opened.cpu, ring_bytes=self._reader.size)
+
+    def event_fds(self) -> Iterable[int]:
+        """The perf fds that write into the ring, the mapped one first."""
+        return (event.fd for event in self.opened.events)
+
+    def note_wakeup(self) -> None:
+        """The kernel said that the ring is ready."""
+        self.statistics.wakeups += 1
+        self._woken = True
+
+    def head(self) -> int:
+        """Loads head. A head that makes no sense is reported, and the reader goes on from there."""
+        reader, counts = self._reader, self.statistics
+        head = reader.head()
+        try:
+            unread = reader.unread(head)
+        except RingOverrun as error:
+            unread = 0
+            reader.skip_to(head)
+            self._on_bad(BadRecord(str(error), cpu=self.cpu, position=error.position, skipped=error.distance))
+        counts.highest_fill = max(counts.highest_fill, unread)
+        if self._woken:
+            self._woken = False
+            counts.spurious_wakeups += not unread  # somebody drained before the wakeup was asked for (K18)
+        return head
+
+    def has_reached(self, target: int) -> bool:
+        """Whether everything up to ``target`` has been taken out."""
+        ahead = (target - self._reader.tail) & _U64
+        return ahead == 0 or ahead > _U64 >> 1  # positions wrap, so "behind" is the other half of the circle
+
+    def drain(self, target: int, budget: int) -> list[Record]:
+        """Takes out at most ``budget`` bytes, up to ``target``, which `head` returned before.
+
+        The bytes are freed whatever happens to them here: no bad record makes the reader forget its tail.
+        """
+        if self.has_reached(target):
+            return []
+        reader = self._reader
+        unread = reader.unread(target)
+        length = consumed = min(unread, budget)
+        image = reader.copy(length)
+        try:
+            records, consumed = self._decoder.decode_run(image, cpu=self.cpu, position=reader.tail, on_bad=self._on_bad)
+            if consumed < length == unread:
+                self._cut_off(reader.tail + consumed, length - consumed)
+                consumed = length
+        finally:
+            reader.free(consumed)
+        self._count(records, consumed)
+        return records
+
+    def unread(self) -> int:
+        """Bytes that lie in the ring now; 0 when head makes no sense."""
+        try:
+            return self._reader.unread(self._reader.head())
+        except RingOverrun:
+            return 0
+
+    def reconcile(self, kernel: Kernel) -> None:
+        """Asks read(2) of every event for its losses: drops followed by silence never come as a record (K22)."""
+        lost = None
+        for event in self.opened.events:
+            if event.read_format & PERF_FORMAT_LOST:
+                values = parse_read(event.read_format, kernel.read(event.fd, _READ_BYTES))
+                lost = (lost or 0) + (values.lost or 0)
+        self.statistics.lost_counted = lost
+
+    def _count(self, records: list[Record], consumed: int) -> None:
+        counts = self.statistics
+        counts.records += len(records)
+        counts.bytes += consumed
+        counts.lost_reported += sum(record.lost for record in records if isinstance(record, Lost))
+        if records and records[-1].time is not None:
+            self.last_time = records[-1].time
+
+    def _cut_off(self, position: int, left: int) -> None:
+        text = f"the record says that it is longer than the {left} bytes up to head"
+        self._on_bad(BadRecord(text, cpu=self.cpu, position=position, skipped=left))
+
+    def _on_bad(self, error: BadRecord) -> None:
+        self.statistics.bad_records += 1
+        self.statistics.skipped_bytes += error.skipped
+        self._report(error)

@@ -1,0 +1,297 @@
+"""A session: the rings of all CPUs, read in time order."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import TYPE_CHECKING
+
+from perfring.abi import CLOCK_MONOTONIC
+from perfring.batch import Batch, Reason
+from perfring.draining import RingDrain
+from perfring.environment import capture
+from perfring.errors import SessionClosed
+from perfring.reading import Reader
+from perfring.recording import Recording
+from perfring.statistics import SessionStatistics
+from perfring.sweeping import Sweeper
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+
+    from perfring.dispatch import RecordCallback
+    from perfring.kernel import Kernel
+    from perfring.plan import SessionPlan
+    from perfring.records import Record
+
+__all__ = ["Session"]
+
+_TICK = 0.1
+
+
+class Session(Recording):
+    """Perf rings on every CPU, read in time order. Made by `SessionBuilder.build`; use it as a context manager.
+
+    There are three ways to read, for one reader at a time:
+
+    * callbacks: `on` registers them; `parse_all`, `parse_until`, `parse_for_duration` and `parse_for_cpu` call them;
+    * pulling: `records`, `batches`, `next_batch`;
+    * asyncio: ``async for batch in session.stream()``.
+
+    All of them raise `SessionClosed` after `close`, `ForkedSession` in a forked child, and `SessionBusy` to a second
+    reader.
+    """
+
+    def __init__(self, kernel: Kernel, plan: SessionPlan) -> None:
+        super().__init__(kernel, plan)
+        try:
+            self._rings = tuple(RingDrain(ring, self._decoder, self._dispatcher.report) for ring in self._opened)
+            self._waker = kernel.waker()
+        except BaseException:
+            self._close_all()
+            raise
+        self._released = False
+        self._sweeper = Sweeper(kernel, self._rings, clock_id=plan.clock_id, budget=plan.budget_bytes)
+        self._reader = Reader(kernel, self._rings, self._sweeper, self._waker, disable=self._disable)
+
+    def on(self, topic: str, callback: RecordCallback) -> None:
+        """Registers a callback for the ``parse_`` methods.
+
+        Args:
+            topic: a kind of record ("sample", "lost", "comm", "fork", "exit", "mmap2", "switch" ...), the name of an
+                event ("cpu-clock", "syscalls:sys_enter_getppid"), what events are for ("profile", "tracepoint",
+                "context-switch", "soft-page-fault", "hard-page-fault", "bpf-output", "custom"), or "*".
+            callback: called with each such record. What it raises goes to the error callback; the rest goes on.
+        """
+        self._dispatcher.on(topic, callback)
+
+    def capture_environment(self, *, all_mappings: bool = False) -> int:
+        """Gives COMM and MMAP2 records of what runs already, read from /proc, to the callbacks. Returns their count.
+
+        Enable the session before, so that nothing falls between; what comes twice is the same.
+        """
+        self._check()
+        return self._dispatcher.deliver(self.environment(all_mappings=all_mappings))
+
+    def environment(self, *, all_mappings: bool = False) -> Iterator[Record]:
+        """The same records, pulled: of the target processes, or of all. Processes that vanish meanwhile are left out.
+
+        Args:
+            all_mappings: also those that are not executable.
+        """
+        self._check()
+        now = self._kernel.clock_ns(self._plan.clock_id)
+        return capture(self._kernel, self._plan.pids, time=now, all_mappings=all_mappings)
+
+    def parse_all(self) -> int:
+        """Drains what was there when it was called, in time order over all CPUs, and never waits.
+
+        Returns:
+            the count of records.
+        """
+        self._check()
+        with self._reader.role():
+            self._reader.forget_sweep()
+            return sum(map(self._deliver, self._sweeper.sweep()))
+
+    def parse_for_cpu(self, cpu: int) -> int:
+        """Drains what was there in one CPU's ring, in the order of that ring, and never waits.
+
+        Returns:
+            the count of records.
+
+        Raises:
+            ValueError: the session has no ring of that CPU.
+        """
+        self._check()
+        ring = next((ring for ring in self._rings if ring.cpu == cpu), None)
+        if ring is None:
+            raise ValueError(f"cpu is {cpu}: the session has rings of cpus {[ring.cpu for ring in self._rings]}")
+        with self._reader.role():
+            return sum(map(self._deliver, self._sweeper.sweep_one(ring)))
+
+    def parse_for_duration(self, seconds: float) -> int:
+        """Waits and delivers for so long, or until the session ends; drains at the end.
+
+        Returns:
+            the count of records.
+        """
+        deadline = self._now() + _checked_seconds("seconds", seconds)
+        total = 0
+        while True:
+            batch = self._next(timeout=max(deadline - self._now(), 0.0))
+            total += self._deliver(batch)
+            if not batch and batch.reason is not Reason.FLUSH:
+                return total
+
+    def parse_until(self, done: Callable[[], bool], *, tick: float = _TICK) -> int:
+        """Waits and delivers until ``done()`` is true, or the session ends. Returns the count of records.
+
+        Args:
+            done: asked after each batch, and every ``tick`` seconds while nothing comes.
+            tick: seconds; such a look is no drain, and does not lower what the watermark is worth.
+        """
+        _checked_seconds("tick", tick)
+        total = 0
+        while not done():
+            batch = self._next(tick=tick, until=done)
+            total += self._deliver(batch)
+            if not batch and batch.reason is Reason.END:
+                break
+        return total
+
+    # Pulling.
+
+    def next_batch(self, *, timeout: float | None = None, max_latency: float | None = None) -> Batch:
+        """Waits for the next batch.
+
+        Data comes first: a timeout, `flush`, or the end drains what lies below the watermark, and is then announced
+            once by an empty batch with that reason.
+
+        Args:
+            timeout: seconds until TIMEOUT is announced; 0 only looks; None waits for ever.
+            max_latency: seconds without a wakeup after which the rings are drained; None for the plan's own.
+        """
+        for name, value in (("timeout", timeout), ("max_latency", max_latency)):
+            if value is not None:
+                _checked_seconds(name, value)
+        return self._next(timeout=timeout, max_latency=max_latency)
+
+    def batches(self, *, duration: float | None = None, max_latency: float | None = None) -> Iterator[Batch]:
+        """Batches in time order, until the session ends, is closed by another thread, or ``duration`` seconds are over.
+
+        Every batch has records, but for the announcement of a `flush`.
+        """
+        self._check()
+        if max_latency is not None:
+            _checked_seconds("max_latency", max_latency)
+        deadline = None if duration is None else self._now() + _checked_seconds("duration", duration)
+        return self._iterate(deadline, max_latency)
+
+    def _iterate(self, deadline: float | None, max_latency: float | None) -> Iterator[Batch]:
+        while True:
+            timeout = None if deadline is None else max(deadline - self._now(), 0.0)
+            try:
+                batch = self._next(timeout=timeout, max_latency=max_latency)
+            except SessionClosed:
+                return
+            if not batch and batch.reason is not Reason.FLUSH:
+                return
+            yield batch
+
+    def records(self, *, duration: float | None = None, max_latency: float | None = None) -> Iterator[Record]:
+        """As `batches`, one record after the other. What a caller leaves of a batch comes first the next time."""
+        return self._flatten(self.batches(duration=duration, max_latency=max_latency))
+
+    def _flatten(self, batches: Iterator[Batch]) -> Iterator[Record]:
+        for batch in batches:
+            rest = iter(batch)
+            try:
+                yield from rest
+            finally:
+                self._sweeper.order.give_back(rest)
+
+    def stream(self, *, max_latency: float | None = None) -> AsyncIterator[Batch]:
+        """As `batches`, for asyncio: ``async for batch in session.stream()``."""
+        self._check()
+        if max_latency is not None:
+            _checked_seconds("max_latency", max_latency)
+        return self._reader.stream(max_latency=self._plan.max_latency if max_latency is None else max_latency)
+
+    def flush(self) -> None:
+        """Makes the reader deliver what is there now, and then announce FLUSH once. From any thread."""
+        self._check()
+        self._reader.flush()
+
+    def stop(self) -> None:
+        """Makes the reader disable the events, deliver the rest, and end. From any thread, or a signal handler."""
+        self._check()
+        self._reader.stop()
+
+    # Counts, and the end.
+
+    def statistics(self) -> SessionStatistics:
+        """What was counted so far, losses that never became a record among it (K22). Also after `close`."""
+        if not self._closed:
+            self._check()
+            with self._sweeper.lock:
+                for ring in self._rings:
+                    ring.reconcile(self._kernel)
+        return SessionStatistics(
+            rings=tuple(copy.copy(ring.statistics) for ring in self._rings),
+            late=self._sweeper.order.late,
+            undelivered=len(self._sweeper.order),
+            callback_errors=self._dispatcher.errors,
+            timeouts=self._reader.timeouts,
+        )
+
+    def close(self) -> None:
+        """Stops recording, asks the kernel for its losses, and closes every fd and mapping. Idempotent.
+
+        A reader that waits, in a thread or a task, ends: `next_batch` raises SessionClosed, `batches`, `records` and
+            `stream` just end. What still lies in the rings is counted as ``unread_bytes``: call `stop` and read to the
+            end to have it. In a forked child only the child's own descriptors are closed, and the parent goes on
+            recording (K45).
+        """
+        if self._closed:
+            return
+        self._closed = True
+        if self._in_child():
+            self._close_all()
+        elif self._reader.close():
+            self._release()
+
+    def _release(self) -> None:
+        with self._sweeper.lock:
+            if self._released:
+                return
+            self._released = self._sweeper.closed = True
+            try:
+                self._disable()
+                for ring in self._rings:
+                    ring.statistics.unread_bytes = ring.unread()
+                    ring.reconcile(self._kernel)
+            finally:
+                self._close_all()
+
+    def _close_all(self) -> None:
+        super()._close_all()
+        self._waker.close()
+
+    def _next(
+        self,
+        *,
+        timeout: float | None = None,
+        max_latency: float | None = None,
+        tick: float | None = None,
+        until: Callable[[], bool] | None = None,
+    ) -> Batch:
+        self._check()
+        if max_latency is None:
+            max_latency = self._plan.max_latency
+        with self._reader.role():
+            try:
+                return self._reader.next_batch(timeout=timeout, max_latency=max_latency, tick=tick, until=until)
+            except SessionClosed:
+                # A signal handler closed the session inside this thread's wait, where nothing could be taken away yet.
+                if self._reader.close():
+                    self._release()
+                raise
+
+    def _deliver(self, records: Iterable[Record]) -> int:
+        rest = iter(records)
+        try:
+            return self._dispatcher.deliver(rest)
+        finally:
+            self._sweeper.order.give_back(rest)  # of an interrupted delivery, such as by KeyboardInterrupt
+
+    def _now(self) -> float:
+        return self._kernel.clock_ns(CLOCK_MONOTONIC) / 1e9
+
+
+def _checked_seconds(name: str, value: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name} is {value!r}: it must be a number of seconds")
+    if not math.isfinite(value) or value < 0:
+        raise ValueError(f"{name} is {value}: it must be a number of seconds, 0 or more")
+    return float(value)
