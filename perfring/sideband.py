@@ -1,0 +1,577 @@
+"""The records that are no samples: losses, names, mappings, births and deaths of tasks, switches.
+
+Each class reads its own payload, which lies between the header and the sample_id trailer (K35), as the comments of
+``enum perf_event_type`` in linux/perf_event.h lay it out. A payload may be longer than what is read: the header
+promises that new fields come behind the old ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from struct import Struct
+from typing import Any, ClassVar
+
+from perfring import abi
+from perfring.fields import Namespace, ReadValues, take_read, words
+from perfring.records import Record
+
+__all__ = [
+    "RECORD_CLASSES",
+    "Aux",
+    "AuxOutputHwId",
+    "BpfEvent",
+    "Cgroup",
+    "Comm",
+    "Exit",
+    "Fork",
+    "ItraceStart",
+    "Ksymbol",
+    "Lost",
+    "LostSamples",
+    "Mmap",
+    "Mmap2",
+    "Namespaces",
+    "Read",
+    "SideBand",
+    "Switch",
+    "SwitchCpuWide",
+    "TextPoke",
+    "Throttle",
+    "UnknownRecord",
+    "Unthrottle",
+]
+
+_PAIR = Struct("=II")
+_TASK = Struct("=IIIIQ")
+_MMAP = Struct("=IIQQQ")
+_DEVICE = Struct("=IIQQ")
+_KSYMBOL = Struct("=QIHH")
+_BPF_EVENT = Struct("=HHI8s")
+_TEXT_POKE = Struct("=QHH")
+_BUILD_ID_AT = _MMAP.size + 4
+_BUILD_ID_MAX = 20
+
+
+def _text(data: bytes) -> str:
+    """A zero-terminated name; what is no UTF-8 survives as surrogates, as in `os.fsdecode`."""
+    return data.partition(b"\0")[0].decode("utf-8", "surrogateescape")
+
+
+@dataclass(slots=True, kw_only=True, repr=False)
+class SideBand(Record):
+    """What all records have that are no samples. Read-only by convention: it is not enforced, for speed.
+
+    Attributes:
+        stream_id: PERF_SAMPLE_STREAM_ID of the trailer, or None.
+        sample_cpu: PERF_SAMPLE_CPU of the trailer: the CPU it was written on, or None.
+    """
+
+    cpu: int = -1
+    position: int = -1
+    misc: int = 0
+    size: int = 0
+    time: int | None = None
+    pid: int | None = None
+    tid: int | None = None
+    id: int | None = None
+    stream_id: int | None = None
+    sample_cpu: int | None = None
+    event: str | None = None
+
+    def load(self, payload: bytes) -> None:
+        """Takes the fields from the payload. The decoder calls it; a payload that is too short raises."""
+
+    def details(self) -> dict[str, Any]:
+        """The fields that only this kind of record has, by name, as they are."""
+        own = fields(self)[_COMMON_FIELDS:]
+        trailer = {"stream_id": self.stream_id, "sample_cpu": self.sample_cpu}
+        named = {field.name: getattr(self, field.name) for field in own}
+        return named | {name: value for name, value in trailer.items() if value is not None}
+
+
+_COMMON_FIELDS = len(fields(SideBand))
+
+
+@dataclass(slots=True, kw_only=True, repr=False)
+class Mmap(SideBand):
+    """PERF_RECORD_MMAP: memory was mapped.
+
+    Attributes:
+        addr: where.
+        length: how many bytes.
+        pgoff: the offset in the file, in bytes.
+        filename: the file's path as the task saw it, or ``//anon``, ``[vdso]`` and the like.
+    """
+
+    TYPE: ClassVar[int] = abi.PERF_RECORD_MMAP
+    kind: ClassVar[str] = "mmap"
+
+    addr: int = 0
+    length: int = 0
+    pgoff: int = 0
+    filename: str = ""
+
+    @property
+    def data(self) -> bool:
+        """PERF_RECORD_MISC_MMAP_DATA: the mapping is not executable."""
+        return bool(self.misc & abi.PERF_RECORD_MISC_MMAP_DATA)
+
+    @property
+    def parse_timeout(self) -> bool:
+        """PERF_RECORD_MISC_PROC_MAP_PARSE_TIMEOUT: mappings are missing, reading them from /proc took too long."""
+        return bool(self.misc & abi.PERF_RECORD_MISC_PROC_MAP_PARSE_TIMEOUT)
+
+    def load(self, payload: bytes) -> None:
+        """Takes the fields from the payload."""
+        self.pid, self.tid, self.addr, self.length, self.pgoff = _MMAP.unpack_from(payload)
+        self.filename = _text(payload[_MMAP.size :])
+
+
+@dataclass(slots=True, kw_only=True, repr=False)
+class Mmap2(Mmap):
+    """PERF_RECORD_MMAP2: memory was mapped; with what tells one file from another.
+
+    Attributes:
+        maj: major number of the file's device; 0 when there is a build id instead, as are the next three.
+        min: minor number of the device.
+        ino: the inode.
+        ino_generation: its generation.
+        build_id: the file's GNU build id, or None when the record has the four numbers instead.
+        prot: PROT_* bits.
+        flags: MAP_* bits.
+    """
+
+    TYPE: ClassVar[int] = abi.PERF_RECORD_MMAP2
+    kind: ClassVar[str] = "mmap2"
+
+    maj: int = 0
+    min: int = 0
+    ino: int = 0
+    ino_generation: int = 0
+    build_id: bytes | None = None
+    prot: int = 0
+    flags: int = 0
+
+    def load(self, payload: bytes) -> None:
+        """Takes the fields from the payload."""
+        self.pid, self.tid, self.addr, self.length, self.pgoff = _MMAP.unpack_from(payload)
+        at = _MMAP.size
+        if self.misc & abi.PERF_RECORD_MISC_MMAP_BUILD_ID:
+            self.build_id = _build_id(payload)
+        else:
+            self.maj, self.min, self.ino, self.ino_generation = _DEVICE.unpack_from(payload, at)
+        at += _DEVICE.size
+        self.prot, self.flags = _PAIR.unpack_from(payload, at)
+        self.filename = _text(payload[at + _PAIR.size :])
+
+
+def _build_id(payload: bytes) -> bytes:
+    length = payload[_MMAP.size]
+    if length > _BUILD_ID_MAX:
+        raise ValueError(f"a build id of {length} bytes, where {_BUILD_ID_MAX} is the most")
+    return payload[_BUILD_ID_AT : _BUILD_ID_AT + length]
+
+
+@dataclass(slots=True, kw_only=True, repr=False)
+class Lost(SideBand):
+    """PERF_RECORD_LOST: the ring was full, or paused, and records were dropped.
+
+    Attributes:
+        lost_id: the event that wrote this record, not the one that lost (K21).
+        lost: how many records of this ring were dropped since the last LOST.
+    """
+
+    TYPE: ClassVar[int] = abi.PERF_RECORD_LOST
+    kind: ClassVar[str] = "lost"
+
+    lost_id: int = 0
+    lost: int = 0
+
+    def load(self, payload: bytes) -> None:
+        """Takes the fields from the payload."""
+        self.lost_id, self.lost = words(2).unpack_from(payload)
+
+
+@dataclass(slots=True, kw_only=True, repr=False)
+class LostSamples(SideBand):
+    """PERF_RECORD_LOST_SAMPLES: the hardware dropped samples (K24).
+
+    Attributes:
+        lost: how many.
+    """
+
+    TYPE: ClassVar[int] = abi.PERF_RECORD_LOST_SAMPLES
+    kind: ClassVar[str] = "lost_samples"
+
+    lost: int = 0
+
+    def load(self, payload: bytes) -> None:
+        """Takes the fields from the payload."""
+        (self.lost,) = words(1).unpack_from(payload)
+
+
+@dataclass(slots=True, kw_only=True, repr=False)
+class Comm(SideBand):
+    """PERF_RECORD_COMM: a thread has a new name.
+
+    Attributes:
+        comm: the name, at most 15 bytes.
+    """
+
+    TYPE: ClassVar[int] = abi.PERF_RECORD_COMM
+    kind: ClassVar[str] = "comm"
+
+    comm: str = ""
+
+    @property
+    def exec(self) -> bool:
+        """PERF_RECORD_MISC_COMM_EXEC: by execve(2), told only with ``attr.comm_exec``."""
+        return bool(self.misc & abi.PERF_RECORD_MISC_COMM_EXEC)
+
+    def load(self, payload: bytes) -> None:
+        """Takes the fields from the payload."""
+        self.pid, self.tid = _PAIR.unpack_from(payload)
+        self.comm = _text(payload[_PAIR.size :])
+
+    def details(self) -> dict[str, Any]:
+        """The name, and whether it came by execve(2)."""
+        # The named base, not super(): a dataclass with slots is another class than the one in the source.
+        return SideBand.details(self) | {"exec": self.exec}
+
+
+@dataclass(slots=True, kw_only=True, repr=False)
+class _Task(SideBand):
+    """What FORK and EXIT share: `pid` and `tid` are the child's, or those of the task that ended."""
+
+    ppid: int = 0
+    ptid: int = 0
+
+    def load(self, payload: bytes) -> None:
+        """Takes the fields from the payload."""
+        self.pid, self.ppid, self.tid, self.ptid, self.time = _TASK.unpack_from(payload)
+
+
+@dataclass(slots=True, kw_only=True, repr=False)
+class Fork(_Task):
+    """PERF_RECORD_FORK: a task was made; `pid` and `tid` are its own.
+
+    Attributes:
+        ppid: the process that made it; of a new thread its own process.
+        ptid: the thread that made it.
+    """
+
+    TYPE: ClassVar[int] = abi.PERF_RECORD_FORK
+    kind: ClassVar[str] = "fork"
+
+
+@dataclass(slots=True, kw_only=True, repr=False)
+class Exit(_Task):
+    """PERF_RECORD_EXIT: a task ended (K40).
+
+    Attributes:
+        ppid: its parent process.
+        ptid: its parent thread.
+    """
+
+    TYPE: ClassVar[int] = abi.PERF_RECORD_EXIT
+    kind: ClassVar[str] = "exit"
+
+
+@dataclass(slots=True, kw_only=True, repr=False)
+class Throttle(SideBand):
+    """PERF_RECORD_THROTTLE: the event fired too often and is paused for the rest of a tick (K24)."""
+
+    TYPE: ClassVar[int] = abi.PERF_RECORD_THROTTLE
+    kind: ClassVar[str] = "throttle"
+
+    def load(self, payload: bytes) -> None:
+        """Takes the time, the id and the stream id, which stand here as well as in the trailer."""
+        self.time, self.id, self.stream_id = words(3).unpack_from(payload)
+
+
+@dataclass(slots=True, kw_only=True, repr=False)
+class Unthrottle(Throttle):
+    """PERF_RECORD_UNTHROTTLE: the event goes on."""
+
+    TYPE: ClassVar[int] = abi.PERF_RECORD_UNTHROTTLE
+    kind: ClassVar[str] = "unthrottle"
+
+
+@dataclass(slots=True, kw_only=True, repr=False)
+class Read(SideBand):
+    """PERF_RECORD_READ: the count of an inherited event of a task that ended, with ``attr.inherit_stat``.
+
+    Attributes:
+        values: the counts; None when the event's read_format is not known.
+        raw_values: their bytes, for whoever knows the read_format.
+    """
+
+    TYPE: ClassVar[int] = abi.PERF_RECORD_READ
+    kind: ClassVar[str] = "read"
+
+    values: ReadValues | None = None
+    raw_values: bytes = b""
+
+    def load(self, payload: bytes) -> None:
+        """Takes the fields from the payload; the decoder adds `values`."""
+        self.pid, self.tid = _PAIR.unpack_from(payload)
+        self.raw_values = payload[_PAIR.size :]
+
+    def load_values(self, read_format: int) -> None:
+        """Decodes `raw_values` by the read_format of its event."""
+        self.values, _ = take_read(read_format, self.raw_values, 0)
+
+
+@dataclass(slots=True, kw_only=True, repr=False)
+class Aux(SideBand):
+    """PERF_RECORD_AUX: new data in the AUX area.
+
+    Attributes:
+        aux_offset: where it begins.
+        aux_size: how many bytes.
+        flags: PERF_AUX_FLAG_* bits.
+    """
+
+    TYPE: ClassVar[int] = abi.PERF_RECORD_AUX
+    kind: ClassVar[str] = "aux"
+
+    aux_offset: int = 0
+    aux_size: int = 0
+    flags: int = 0
+
+    def load(self, payload: bytes) -> None:
+        """Takes the fields from the payload."""
+        self.aux_offset, self.aux_size, self.flags = words(3).unpack_from(payload)
+
+
+@dataclass(slots=True, kw_only=True, repr=False)
+class ItraceStart(SideBand):
+    """PERF_RECORD_ITRACE_START: an instruction trace began."""
+
+    TYPE: ClassVar[int] = abi.PERF_RECORD_ITRACE_START
+    kind: ClassVar[str] = "itrace_start"
+
+    def load(self, payload: bytes) -> None:
+        """Takes the fields from the payload."""
+        self.pid, self.tid = _PAIR.unpack_from(payload)
+
+
+@dataclass(slots=True, kw_only=True, repr=False)
+class Switch(SideBand):
+    """PERF_RECORD_SWITCH: the task of the trailer came onto its CPU, or left it."""
+
+    TYPE: ClassVar[int] = abi.PERF_RECORD_SWITCH
+    kind: ClassVar[str] = "switch"
+
+    @property
+    def out(self) -> bool:
+        """PERF_RECORD_MISC_SWITCH_OUT: it left."""
+        return bool(self.misc & abi.PERF_RECORD_MISC_SWITCH_OUT)
+
+    @property
+    def preempt(self) -> bool:
+        """PERF_RECORD_MISC_SWITCH_OUT_PREEMPT: it left while it could have run on."""
+        return bool(self.misc & abi.PERF_RECORD_MISC_SWITCH_OUT_PREEMPT)
+
+    def details(self) -> dict[str, Any]:
+        """The direction, and the task on the other side where it is known."""
+        return SideBand.details(self) | {"out": self.out, "preempt": self.preempt}
+
+
+@dataclass(slots=True, kw_only=True, repr=False)
+class SwitchCpuWide(Switch):
+    """PERF_RECORD_SWITCH_CPU_WIDE: the same from an event of a whole CPU.
+
+    Attributes:
+        next_prev_pid: the process that comes next (`out`) or was there before (in).
+        next_prev_tid: its thread.
+    """
+
+    TYPE: ClassVar[int] = abi.PERF_RECORD_SWITCH_CPU_WIDE
+    kind: ClassVar[str] = "switch_cpu_wide"
+
+    next_prev_pid: int = 0
+    next_prev_tid: int = 0
+
+    def load(self, payload: bytes) -> None:
+        """Takes the fields from the payload."""
+        self.next_prev_pid, self.next_prev_tid = _PAIR.unpack_from(payload)
+
+
+@dataclass(slots=True, kw_only=True, repr=False)
+class Namespaces(SideBand):
+    """PERF_RECORD_NAMESPACES: a task was made, or moved, with these namespaces.
+
+    Attributes:
+        namespaces: in the order of NET_NS_INDEX, UTS, IPC, PID, USER, MNT, CGROUP.
+    """
+
+    TYPE: ClassVar[int] = abi.PERF_RECORD_NAMESPACES
+    kind: ClassVar[str] = "namespaces"
+
+    namespaces: tuple[Namespace, ...] = ()
+
+    def load(self, payload: bytes) -> None:
+        """Takes the fields from the payload."""
+        self.pid, self.tid = _PAIR.unpack_from(payload)
+        (count,) = words(1).unpack_from(payload, 8)
+        if count * 16 > len(payload) - 16:
+            raise ValueError(f"{count} namespaces do not fit into {len(payload) - 16} bytes")
+        numbers = words(2 * count).unpack_from(payload, 16)
+        self.namespaces = tuple(map(Namespace, numbers[::2], numbers[1::2]))
+
+
+@dataclass(slots=True, kw_only=True, repr=False)
+class Ksymbol(SideBand):
+    """PERF_RECORD_KSYMBOL: a symbol of the kernel was registered or removed, as when a BPF program is loaded.
+
+    Attributes:
+        addr: where it begins.
+        length: its bytes.
+        symbol_type: PERF_RECORD_KSYMBOL_TYPE_*.
+        flags: PERF_RECORD_KSYMBOL_FLAGS_*.
+        name: its name.
+    """
+
+    TYPE: ClassVar[int] = abi.PERF_RECORD_KSYMBOL
+    kind: ClassVar[str] = "ksymbol"
+
+    addr: int = 0
+    length: int = 0
+    symbol_type: int = 0
+    flags: int = 0
+    name: str = ""
+
+    @property
+    def unregister(self) -> bool:
+        """PERF_RECORD_KSYMBOL_FLAGS_UNREGISTER: it was removed."""
+        return bool(self.flags & abi.PERF_RECORD_KSYMBOL_FLAGS_UNREGISTER)
+
+    def load(self, payload: bytes) -> None:
+        """Takes the fields from the payload."""
+        self.addr, self.length, self.symbol_type, self.flags = _KSYMBOL.unpack_from(payload)
+        self.name = _text(payload[_KSYMBOL.size :])
+
+
+@dataclass(slots=True, kw_only=True, repr=False)
+class BpfEvent(SideBand):
+    """PERF_RECORD_BPF_EVENT: a BPF program was loaded or removed.
+
+    Attributes:
+        event_type: PERF_BPF_EVENT_PROG_LOAD or PERF_BPF_EVENT_PROG_UNLOAD.
+        flags: none are defined.
+        program_id: the program's id.
+        tag: its tag, 8 bytes.
+    """
+
+    TYPE: ClassVar[int] = abi.PERF_RECORD_BPF_EVENT
+    kind: ClassVar[str] = "bpf_event"
+
+    event_type: int = 0
+    flags: int = 0
+    program_id: int = 0
+    tag: bytes = b""
+
+    def load(self, payload: bytes) -> None:
+        """Takes the fields from the payload."""
+        self.event_type, self.flags, self.program_id, self.tag = _BPF_EVENT.unpack_from(payload)
+
+
+@dataclass(slots=True, kw_only=True, repr=False)
+class Cgroup(SideBand):
+    """PERF_RECORD_CGROUP: a cgroup was made.
+
+    Attributes:
+        cgroup_id: its id, as in `Sample.cgroup`.
+        path: its path below the root of the hierarchy.
+    """
+
+    TYPE: ClassVar[int] = abi.PERF_RECORD_CGROUP
+    kind: ClassVar[str] = "cgroup"
+
+    cgroup_id: int = 0
+    path: str = ""
+
+    def load(self, payload: bytes) -> None:
+        """Takes the fields from the payload."""
+        (self.cgroup_id,) = words(1).unpack_from(payload)
+        self.path = _text(payload[8:])
+
+
+@dataclass(slots=True, kw_only=True, repr=False)
+class TextPoke(SideBand):
+    """PERF_RECORD_TEXT_POKE: the kernel changed its own code.
+
+    Attributes:
+        addr: where.
+        old: the bytes before; empty when code was added.
+        new: the bytes after; empty when code was removed.
+    """
+
+    TYPE: ClassVar[int] = abi.PERF_RECORD_TEXT_POKE
+    kind: ClassVar[str] = "text_poke"
+
+    addr: int = 0
+    old: bytes = b""
+    new: bytes = b""
+
+    def load(self, payload: bytes) -> None:
+        """Takes the fields from the payload."""
+        self.addr, old_length, new_length = _TEXT_POKE.unpack_from(payload)
+        middle = _TEXT_POKE.size + old_length
+        if middle + new_length > len(payload):
+            raise ValueError(f"{old_length} old and {new_length} new bytes in a payload of {len(payload)}")
+        self.old = payload[_TEXT_POKE.size : middle]
+        self.new = payload[middle : middle + new_length]
+
+
+@dataclass(slots=True, kw_only=True, repr=False)
+class AuxOutputHwId(SideBand):
+    """PERF_RECORD_AUX_OUTPUT_HW_ID: the hardware's id of the event, for decoders of the AUX area.
+
+    Attributes:
+        hw_id: the id.
+    """
+
+    TYPE: ClassVar[int] = abi.PERF_RECORD_AUX_OUTPUT_HW_ID
+    kind: ClassVar[str] = "aux_output_hw_id"
+
+    hw_id: int = 0
+
+    def load(self, payload: bytes) -> None:
+        """Takes the fields from the payload."""
+        (self.hw_id,) = words(1).unpack_from(payload)
+
+
+@dataclass(slots=True, kw_only=True, repr=False)
+class UnknownRecord(SideBand):
+    """A type of record that this version does not know: from a newer kernel, with a sound header.
+
+    Attributes:
+        record_type: the header's number.
+        body: all between header and trailer.
+    """
+
+    TYPE: ClassVar[int] = 0
+    kind: ClassVar[str] = "unknown"
+
+    record_type: int = 0
+    body: bytes = b""
+
+    @property
+    def type(self) -> int:
+        """The header's number."""
+        return self.record_type
+
+    def load(self, payload: bytes) -> None:
+        """Keeps the payload."""
+        self.body = payload
+
+
+_CLASSES: tuple[type[SideBand], ...] = (
+    *(Mmap, Mmap2, Lost, LostSamples, Comm, Fork, Exit, Throttle, Unthrottle, Read, Aux, ItraceStart),
+    *(Switch, SwitchCpuWide, Namespaces, Ksymbol, BpfEvent, Cgroup, TextPoke, AuxOutputHwId),
+)
+
+RECORD_CLASSES: dict[int, type[SideBand]] = {record.TYPE: record for record in _CLASSES}
+"""The class of each PERF_RECORD_* number, without PERF_RECORD_SAMPLE."""
