@@ -28,7 +28,7 @@ from perfring.sideband import RECORD_CLASSES, Read, SideBand, UnknownRecord
 
 if TYPE_CHECKING:
     from perfring.abi import PerfEventAttr
-    from perfring.tracefs import TracepointFormat
+    from perfring.tracepoint import TracepointFormat
 
 __all__ = ["Decoder", "EventLayout"]
 

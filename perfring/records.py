@@ -18,6 +18,7 @@ from perfring.fields import WeightParts
 if TYPE_CHECKING:
     from perfring.decoding import EventLayout
     from perfring.fields import BranchStack, ReadValues, Registers, UserStack
+    from perfring.tracepoint import Value
 
 __all__ = ["Record", "Sample"]
 
@@ -309,13 +310,13 @@ class Sample(Record):
         return bool(self.misc & PERF_RECORD_MISC_EXACT_IP)
 
     @property
-    def fields(self) -> dict[str, Any] | None:
+    def fields(self) -> dict[str, Value] | None:
         """The payload of a tracepoint by field name, decoded when first asked for.
 
         None when the event's layout has no format, or the sample has no `raw`.
 
         Raises:
-            ValueError: `raw` does not fit the format.
+            RawDataError: `raw` does not fit the format.
         """
         layout, raw = self.layout, self.raw
         if layout.format is None or raw is None:
@@ -323,7 +324,7 @@ class Sample(Record):
         try:
             return self._fields
         except AttributeError:  # not asked for yet: the slot is empty
-            self._fields: dict[str, Any] = layout.format.decode(raw)
+            self._fields: dict[str, Value] = layout.format.decode(raw)
             return self._fields
 
     def details(self) -> dict[str, Any]:
