@@ -65,7 +65,7 @@ class CommonAttr:
         )
 
     def leader(self) -> EventSpec:
-        """The SW_DUMMY event that each ring is mapped from; it writes nothing, and so asks for no rights either (K31)."""
+        """The SW_DUMMY event that each ring is mapped from; it writes nothing, and so asks for no rights (K31)."""
         attr = abi.PerfEventAttr(
             type=abi.PERF_TYPE_SOFTWARE, config=abi.PERF_COUNT_SW_DUMMY, exclude_kernel=True, exclude_hv=True
         )

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from perfring.kernel import Kernel
     from perfring.plan import SessionHook
 
-__all__ = ["DEFAULT_RING_BYTES", "Settings", "live_specs", "make_plan"]
+__all__ = ["DEFAULT_RING_BYTES", "Settings", "make_plan"]
 
 DEFAULT_RING_BYTES = 512 << 10
 """Data bytes of a ring for which no page count was given: with its metadata page what ``kernel.perf_event_mlock_kb``
@@ -98,19 +98,6 @@ def make_plan(
         budget_bytes=settings.budget_bytes,
         session_hooks=session_hooks,
     )
-
-
-def live_specs(group: EventGroup, plan: SessionPlan, kernel: Kernel) -> tuple[EventSpec, ...]:
-    """The events of a group that joins a session which is open already, with the session's part of the attr.
-
-    Raises:
-        ValueError: an attr that contradicts the session.
-        TracepointNotFound, PermissionDenied: a tracepoint that cannot be looked up.
-    """
-    common = CommonAttr.of(plan)
-    specs = tuple(common.onto(spec) for spec in group.specs(kernel))
-    _check_frequencies(specs, kernel)
-    return specs
 
 
 def _page_count(asked: int | None, page_size: int) -> int:
