@@ -67,7 +67,7 @@ def parse_event(
     """The group of events that a name of ``perf list`` stands for.
 
     ``dummy`` is the side-band; clocks and counters (``cpu-clock``, ``cycles``) are sampled by frequency, software
-    events (``context-switches``, ``minor-faults``) one by one; ``system:event`` is a tracepoint, ``r1a8`` a raw counter.
+    events (``context-switches``, ``minor-faults``) one by one; ``system:event`` is a tracepoint, ``r1a8`` a raw event.
 
     Args:
         text: the name, or one of its synonyms such as ``cs``.
