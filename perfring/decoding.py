@@ -312,9 +312,10 @@ class Decoder:
 
         Raises:
             BadRecord: it makes no sense, or ends beyond the buffer.
+            ValueError: the offset lies outside the buffer.
         """
-        if offset < 0:
-            raise ValueError(f"offset {offset} lies before the buffer")
+        if not 0 <= offset <= len(buffer):
+            raise ValueError(f"offset {offset} lies outside the buffer of {len(buffer)} bytes")
         left = len(buffer) - offset
         record_type, misc, size = _HEADER.unpack_from(buffer, offset) if left >= _HEADER_SIZE else (0, 0, 0)
         if not _sound(size) or size > left:

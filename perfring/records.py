@@ -6,6 +6,7 @@ else keeps a reference to one, and none of them looks into the ring again.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from perfring.abi import (
@@ -13,6 +14,7 @@ from perfring.abi import (
     PERF_RECORD_MISC_EXACT_IP,
     PERF_RECORD_SAMPLE,
 )
+from perfring.errors import RawDataError
 from perfring.fields import WeightParts
 
 if TYPE_CHECKING:
@@ -328,11 +330,12 @@ class Sample(Record):
             return self._fields
 
     def details(self) -> dict[str, Any]:
-        """The fields that its event asked for, and `fields` in place of `raw` where the format is known."""
+        """The fields that its event asked for, and `fields` in place of `raw` where the format is known and fits."""
         found = {name: self._values[at] for name, at in self.layout.places.items() if name not in _COMMON}
-        if self.fields is not None:
-            del found["raw"]
-            found["fields"] = self.fields
+        with suppress(RawDataError):
+            if self.fields is not None:
+                found["fields"] = self.fields
+                del found["raw"]
         return found
 
     def __eq__(self, other: object) -> bool:
