@@ -15,7 +15,8 @@ it, for a reader that does nothing but wait, and drains to a snapshot of head on
   ``k = (S - 8) // r_min``, and the fullest fill is ``min(k * r_max, S - 8)``. Losses do not raise it: where k * r_max
   is the smaller one, nothing can be dropped before k records are in, and behind them not even the smallest fits. The
   reader can be woken if and only if ``fullest > watermark``.
-* **LIVE**. Whenever the latch is clear, ``used <= watermark``. A record is at most r_max bytes and may have to bring a
+* **LIVE**. While the reader waits and the latch is clear, ``used <= watermark``: it freed up to a head that it loaded
+  after the last signal, which is beyond the cursor. A record is at most r_max bytes and may have to bring a
   PERF_RECORD_LOST with it (K21, K42, K43), so ``watermark + r_max + LOST <= S - 1`` means that the next record always
   fits, and the fill always grows until it wakes.
 * **DEPENDS** lies in between: it depends on the order of sizes and on whether anything was ever lost.
