@@ -278,7 +278,7 @@ def _capabilities(facts: Facts) -> Finding:
 
 def seccomp(facts: Facts) -> Finding:
     """Whether a filter on system calls may be in the way (K33)."""
-    place = f" in a {facts.container} container" if facts.container else ""
+    place = f" (in a {facts.container} container)" if facts.container else ""
     if facts.status is None or not facts.status.seccomp:
         return Finding("seccomp", Severity.OK, f"no filter on system calls{place}")
     text = f"a filter on system calls is active{place}; it may refuse perf_event_open whatever else is permitted"
