@@ -1,0 +1,155 @@
+"""`LinuxActor`: the actor of the simulated kernel as a real process, so that both kernels can be driven alike.
+
+The process runs `_linux_actor_main.py`, as bare as an interpreter gets, and takes one order at a time over a socket. It
+cannot be perfectly quiet: each order costs it a context switch, and an interpreter faults pages. So counts of switches,
+faults, migrations and clock samples compare as lower bounds, everything else exactly.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+__all__ = ["ActorGone", "LinuxActor"]
+
+_MAIN = Path(__file__).with_name("_linux_actor_main.py")
+_PATIENCE = 30.0
+"""Seconds for one order: a bound for a process that hangs, not a measure."""
+
+
+class ActorGone(RuntimeError):
+    """The actor has exited, by order or otherwise, and takes no orders any more."""
+
+
+class LinuxActor:
+    """A real process that does one observable thing at a time. Use it as a context manager, or call `close`.
+
+    Args:
+        cpu: the CPU on which it runs.
+    """
+
+    pid: int
+    """The process id: its only thread has the same id."""
+
+    def __init__(self, cpu: int = 0) -> None:
+        self._control, theirs = socket.socketpair()
+        with theirs:
+            # -I -S: no site, no environment; the actor needs os, json and socket, and nothing of the project.
+            command = [sys.executable, "-I", "-S", str(_MAIN), str(theirs.fileno())]
+            self._process: subprocess.Popen[bytes] | None = subprocess.Popen(command, pass_fds=[theirs.fileno()])
+        self._control.settimeout(_PATIENCE)
+        self.pid = self._process.pid
+        self.pin(cpu)
+
+    @classmethod
+    def _of_child(cls, pid: int, control: socket.socket) -> LinuxActor:
+        actor = cls.__new__(cls)
+        actor.pid, actor._control, actor._process = pid, control, None
+        control.settimeout(_PATIENCE)
+        return actor
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<LinuxActor {self.pid}>"
+
+    def pin(self, cpu: int) -> None:
+        """Runs on this CPU from now on: sched_setaffinity(2)."""
+        self._order("pin", cpu)
+
+    def getppid(self, times: int = 1) -> None:
+        """Calls getppid(2) so often: a hit of syscalls:sys_enter_getppid each."""
+        self._order("getppid", times)
+
+    def rename(self, comm: str) -> None:
+        """prctl(PR_SET_NAME): one PERF_RECORD_COMM. At most 15 bytes are kept."""
+        self._order("rename", comm)
+
+    def map_executable(self, path: str, length: int) -> None:
+        """Maps a file executable and private: one PERF_RECORD_MMAP or MMAP2."""
+        self._order("map_executable", path, length)
+
+    def touch_pages(self, n: int) -> None:
+        """Writes to so many new pages: a minor fault each."""
+        self._order("touch_pages", n)
+
+    def spend(self, ns: int) -> None:
+        """Keeps the CPU busy for so many nanoseconds of its own time."""
+        self._order("spend", ns)
+
+    def switch(self) -> None:
+        """Gives up the CPU once: a context switch out and in."""
+        self._order("switch")
+
+    def fork(self) -> LinuxActor:
+        """fork(2): the child is an actor of its own."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            pid = self._order("fork", send_fd=theirs.fileno())
+        return self._of_child(int(pid), ours)
+
+    def exec(self, path: str) -> None:
+        """execve(2) under another name: the actor goes on taking orders as the program at ``path``.
+
+        Args:
+            path: an executable file that is the running Python interpreter: a link to it, or `sys.executable`.
+        """
+        self._order("exec", path, sys.executable, str(_MAIN))
+
+    def exit(self, status: int = 0) -> None:
+        """_exit(2), and waits until the process is gone."""
+        self._send("exit", status)
+        self._wait_for_end()
+
+    def close(self) -> None:
+        """Ends the process if it still runs. Idempotent."""
+        if self._control.fileno() >= 0:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+            self._wait_for_end()
+
+    def _wait_for_end(self) -> None:
+        # The socket closes when the process exits; to reap it, where it is ours, waits until the exit is complete.
+        while self._control.recv(4096):
+            pass
+        self._control.close()
+        if self._process is not None:
+            self._process.wait(_PATIENCE)
+
+    def _send(self, order: str, *arguments: object, send_fd: int | None = None) -> None:
+        if self._control.fileno() < 0:
+            raise ActorGone(f"actor {self.pid} has exited and takes no order {order!r} any more")
+        message = json.dumps([order, *arguments]).encode() + b"\n"
+        if send_fd is None:
+            self._control.sendall(message)
+        else:
+            socket.send_fds(self._control, [message], [send_fd])
+
+    def _order(self, order: str, *arguments: object, send_fd: int | None = None) -> Any:
+        self._send(order, *arguments, send_fd=send_fd)
+        answer = b""
+        while not answer.endswith(b"\n"):
+            piece = self._control.recv(4096)
+            if not piece:
+                raise ActorGone(f"actor {self.pid} died of the order {order!r}")
+            answer += piece
+        result, failure = json.loads(answer)
+        if failure is not None:
+            raise OSError(*failure)
+        return result
