@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from perfring import abi, permissions, procfs
-from perfring.errors import CpuNotOnline, EventRefused, FilterRefused, PermissionDenied, TargetNotFound
+from perfring.errors import CpuNotOnline, EventRefused, FilterRefused, PerfringError, TargetNotFound
 from perfring.geometry import ring_data_bytes
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class Opener:
         try:
             ring.mapping = self._kernel.mmap(leader.fd, length, writable=not self._plan.overwrite)
         except OSError as error:
-            raise self._explain(error, self._plan.leader, leader.tid, ring.cpu, "mapped") from error
+            raise self._explain(error, self._plan.leader, leader.tid, ring.cpu, mapped=True) from error
         for spec in self._plan.events:
             opened = sum(1 for _ in self._redirected(ring, spec, tids))
             if not opened:
@@ -155,7 +155,10 @@ class Opener:
             try:
                 self._kernel.ioctl(event.fd, abi.PERF_EVENT_IOC_SET_OUTPUT, ring.leader.fd)
             except OSError as error:
-                raise self._explain(error, spec, tid, ring.cpu, "redirected into the ring") from error
+                text = (
+                    f"{spec.name} could not be redirected into the ring of cpu {ring.cpu}: {_errno_name(error)} (K25)"
+                )
+                raise EventRefused(error.errno or 0, text, event=spec.name, pid=tid, cpu=ring.cpu) from error
             if spec.filter is not None:
                 self._set_filter(event, spec.filter)
             yield event
@@ -168,7 +171,7 @@ class Opener:
         except OSError as error:
             if error.errno == errno.ESRCH and tid != _WHOLE_CPU:
                 return None
-            raise self._explain(error, spec, tid, ring.cpu, "opened") from error
+            raise self._explain(error, spec, tid, ring.cpu) from error
         event = OpenEvent(spec, fd, self._id_of(fd), tid, attr.read_format)
         ring.events.append(event)
         return event
@@ -203,7 +206,7 @@ class Opener:
         except OSError as error:
             text = (
                 f"the kernel refused the filter {expression!r} of {event.spec.name} ({_errno_name(error)}): see the "
-                "field names in the tracepoint's format file; strings are compared with == and ~, numbers also with < > &"
+                "field names in the tracepoint's format file; strings compare with == and ~, numbers also with < > &"
             )
             raise FilterRefused(error.errno or 0, text, event=event.spec.name, filter=expression) from error
 
@@ -213,16 +216,18 @@ class Opener:
             pids[0], f"target process {', '.join(map(str, pids))} exited while the session was opened"
         )
 
-    def _explain(self, error: OSError, spec: EventSpec, tid: int, cpu: int, verb: str) -> OSError:
+    def _explain(self, error: OSError, spec: EventSpec, tid: int, cpu: int, *, mapped: bool = False) -> PerfringError:
         """The error that tells a person what to do about it."""
-        denied = permissions.explain(
-            self._kernel, error, attr=spec.attr, pid=tid, cpu=cpu, pages=self._plan.page_count, event=spec.name
+        return permissions.explain(
+            self._kernel,
+            error,
+            attr=spec.attr,
+            pid=tid,
+            cpu=cpu,
+            pages=self._plan.page_count,
+            event=spec.name,
+            mapped=mapped,
         )
-        if isinstance(denied, PermissionDenied):
-            return denied
-        where = f"on cpu {cpu}" if tid == _WHOLE_CPU else f"for thread {tid} on cpu {cpu}"
-        text = f"{spec.name} could not be {verb} {where}: {_errno_name(error)}, {error.strerror}"
-        return EventRefused(error.errno or 0, text, event=spec.name, pid=tid, cpu=cpu)
 
 
 def _close_all(rings: Sequence[OpenRing], kernel: Kernel) -> None:

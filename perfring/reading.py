@@ -150,6 +150,7 @@ class Reader:
                 return batch
             if until is not None and until():
                 return Batch((), Reason.TIMEOUT)
+            expires: Reason | None
             expires, wait_for = self._soonest(deadline, max_latency)
             if tick is not None and (wait_for is None or tick < wait_for):
                 expires, wait_for = None, tick

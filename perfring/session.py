@@ -187,7 +187,9 @@ class Session(Recording):
         for batch in batches:
             rest = iter(batch)
             try:
-                yield from rest
+                # Not "yield from": it would close an iterator before what is left in it was taken.
+                for record in rest:  # noqa: UP028
+                    yield record
             finally:
                 self._sweeper.order.give_back(rest)
 

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+from perfring.abi import (
+    PERF_COUNT_SW_DUMMY,
+    PERF_SAMPLE_IDENTIFIER,
+    PERF_SAMPLE_TID,
+    PERF_SAMPLE_TIME,
+    PERF_TYPE_SOFTWARE,
+    PerfEventAttr,
+)
+from perfring.decoding import Decoder, EventLayout
+from perfring.draining import RingDrain
+from perfring.errors import BadRecord
+from perfring.opening import OpenRing
+from perfring.records import Record
+from tests.unit.rings import U64, BytesRing, comm
+
+EDGES = (0, 2**32 - 48, 2**64 - 48)
+BUDGET = 1 << 16
+
+
+class Reported(list[BadRecord]):
+    """An error callback that remembers."""
+
+
+def drain_of(ring: BytesRing, *, cpu: int = 5) -> tuple[RingDrain, Reported]:
+    attr = PerfEventAttr(
+        type=PERF_TYPE_SOFTWARE,
+        config=PERF_COUNT_SW_DUMMY,
+        sample_type=PERF_SAMPLE_IDENTIFIER | PERF_SAMPLE_TID | PERF_SAMPLE_TIME,
+        sample_id_all=True,
+    )
+    reported = Reported()
+    layout = EventLayout(attr, name="seven", kind="custom")
+    decoder = Decoder({7: layout}, default=layout)
+    return RingDrain(OpenRing(cpu, mapping=ring), decoder, reported.append), reported
+
+
+def names(records: list[Record]) -> list[str]:
+    return [record.to_dict()["comm"] for record in records]
+
+
+@pytest.mark.parametrize("start", EDGES)
+def test_every_record_comes_once_and_in_order(start: int) -> None:
+    ring = BytesRing(256, start=start)
+    drain, reported = drain_of(ring)
+    seen = []
+    for number in range(20):
+        ring.write(comm(f"c{number}", time=number))
+        seen += names(drain.drain(drain.head(), BUDGET))
+    assert (seen, reported) == ([f"c{number}" for number in range(20)], [])
+
+
+def test_what_is_drained_is_counted() -> None:
+    ring = BytesRing(256)
+    drain, _ = drain_of(ring)
+    ring.write(comm("a", time=1))
+    ring.write(comm("b", time=2))
+    drain.drain(drain.head(), BUDGET)
+    counts = drain.statistics
+    assert (counts.records, counts.bytes, counts.highest_fill, drain.last_time) == (2, 96, 96, 2)
+
+
+def test_a_drain_stops_at_its_target() -> None:
+    ring = BytesRing(256)
+    drain, _ = drain_of(ring)
+    ring.write(comm("before", time=1))
+    target = drain.head()
+    ring.write(comm("after", time=2))
+    assert names(drain.drain(target, BUDGET)) == ["before"]
+    assert drain.has_reached(target)
+
+
+def test_a_target_that_somebody_else_drained_past_is_reached() -> None:
+    ring = BytesRing(256)
+    drain, reported = drain_of(ring)
+    ring.write(comm("a", time=1))
+    target = drain.head()
+    ring.write(comm("b", time=2))
+    drain.drain(drain.head(), BUDGET)
+    assert drain.has_reached(target)
+    assert (drain.drain(target, BUDGET), reported) == ([], [])
+
+
+def test_a_budget_leaves_a_cut_record_for_the_next_time() -> None:
+    ring = BytesRing(256)
+    drain, reported = drain_of(ring)
+    ring.write(comm("a", time=1))
+    ring.write(comm("b", time=2))
+    target = drain.head()
+    assert names(drain.drain(target, 60)) == ["a"]
+    assert (names(drain.drain(target, 60)), reported) == (["b"], [])
+
+
+@pytest.mark.parametrize("start", EDGES)
+def test_a_header_of_size_0_is_reported_and_skipped_to_head(start: int) -> None:
+    ring = BytesRing(256, start=start)
+    drain, reported = drain_of(ring)
+    ring.write(comm("good", time=1))
+    bad_at = ring.write(bytes(16))
+    assert names(drain.drain(drain.head(), BUDGET)) == ["good"]
+    assert [(bad.cpu, bad.position, bad.skipped) for bad in reported] == [(5, bad_at, 16)]
+    assert (ring.tail, drain.statistics.bad_records, drain.statistics.skipped_bytes) == (ring.head, 1, 16)
+
+
+def test_a_record_longer_than_what_was_written_is_reported_and_skipped_to_head() -> None:
+    ring = BytesRing(256)
+    drain, reported = drain_of(ring)
+    bad_at = ring.write(struct.pack("=IHH", 3, 0, 200))
+    assert drain.drain(drain.head(), BUDGET) == []
+    assert [(bad.position, bad.skipped) for bad in reported] == [(bad_at, 8)]
+    assert "longer than the 8 bytes up to head" in str(reported[0])
+
+
+def test_an_unknown_id_costs_only_that_record() -> None:
+    ring = BytesRing(256)
+    drain, reported = drain_of(ring)
+    ring.write(struct.pack("=IHHQII", 9, 0, 24, 12345, 1, 1))
+    ring.write(comm("next", time=2))
+    assert names(drain.drain(drain.head(), BUDGET)) == ["next"]
+    assert [bad.skipped for bad in reported] == [24]
+
+
+@pytest.mark.parametrize("head", [300, 2**63, U64 - 7])
+def test_a_head_that_makes_no_sense_is_reported_and_reading_goes_on_there(head: int) -> None:
+    ring = BytesRing(256)
+    drain, reported = drain_of(ring)
+    ring.head = head
+    assert drain.drain(drain.head(), BUDGET) == []
+    assert [(bad.cpu, bad.position, bad.skipped) for bad in reported] == [(5, 0, head)]
+    ring.write(comm("next", time=2))
+    assert names(drain.drain(drain.head(), BUDGET)) == ["next"]
+
+
+def test_a_wakeup_that_finds_nothing_is_spurious() -> None:
+    ring = BytesRing(256)
+    drain, _ = drain_of(ring)
+    drain.note_wakeup()
+    drain.head()
+    ring.write(comm("a", time=1))
+    drain.note_wakeup()
+    drain.head()
+    assert (drain.statistics.wakeups, drain.statistics.spurious_wakeups) == (2, 1)
+
+
+def test_a_lost_record_is_added_to_the_losses() -> None:
+    ring = BytesRing(256)
+    drain, _ = drain_of(ring)
+    ring.write(struct.pack("=IHHQQIIQQ", 2, 0, 48, 7, 31, 1, 1, 9, 7))
+    drain.drain(drain.head(), BUDGET)
+    assert (drain.statistics.lost_reported, drain.statistics.lost) == (31, 31)
+
+
+def test_an_error_in_the_decoder_does_not_make_the_reader_forget_its_tail(monkeypatch: pytest.MonkeyPatch) -> None:
+    ring = BytesRing(256)
+    drain, _ = drain_of(ring)
+    ring.write(comm("a", time=1))
+    monkeypatch.setattr(Decoder, "decode_run", None)
+    with pytest.raises(TypeError):
+        drain.drain(drain.head(), BUDGET)
+    assert ring.tail == ring.head

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from perfring.ordering import TimeOrder
+from perfring.sideband import Comm
+
+
+def record(time: int | None, cpu: int = 0, name: str = "") -> Comm:
+    return Comm(cpu=cpu, position=0, misc=0, size=0, time=time, pid=1, tid=1, id=None, event=None, comm=name)
+
+
+def times(records: list[object]) -> list[object]:
+    return [getattr(found, "time") for found in records]  # noqa: B009
+
+
+def ordered(*moments: int | None) -> TimeOrder:
+    order = TimeOrder()
+    order.add([record(moment) for moment in moments])
+    return order
+
+
+def test_records_of_two_rings_come_out_in_time_order() -> None:
+    order = ordered(1, 4, 6)
+    order.add([record(2, cpu=1), record(5, cpu=1)])
+    assert times([*order.release()]) == [1, 2, 4, 5, 6]
+
+
+def test_equal_times_keep_the_order_in_which_they_were_added() -> None:
+    order = TimeOrder()
+    order.add([record(3, name="first"), record(3, name="second")])
+    order.add([record(3, cpu=1, name="third")])
+    assert [getattr(found, "comm", "") for found in order.release()] == ["first", "second", "third"]
+
+
+def test_what_is_younger_than_the_bound_is_held_back() -> None:
+    order = ordered(1, 2, 3)
+    assert (times([*order.release(2)]), len(order)) == ([1, 2], 1)
+
+
+def test_nothing_is_late_while_order_is_kept() -> None:
+    order = ordered(1, 2, 3)
+    order.release(2)
+    order.add([record(2), record(3)])
+    order.release()
+    assert order.late == 0
+
+
+def test_a_record_behind_a_younger_delivered_one_is_late_and_delivered() -> None:
+    order = ordered(5)
+    order.release()
+    order.add([record(3), record(4), record(6)])
+    assert (times([*order.release()]), order.late) == ([3, 4, 6], 2)
+
+
+def test_a_record_without_time_is_not_held_back_and_not_late() -> None:
+    order = ordered(5)
+    order.release()
+    order.add([record(None)])
+    assert (times([*order.release(0)]), order.late) == ([None], 0)
+
+
+def test_what_is_given_back_comes_again_and_is_not_late() -> None:
+    order = ordered(1, 2, 3)
+    order.give_back(order.release()[1:])
+    assert (times([*order.release(2)]), order.late, len(order)) == ([2], 0, 1)
+
+
+def test_one_cpu_can_be_taken_alone() -> None:
+    order = ordered(4, 2)
+    order.add([record(1, cpu=1)])
+    assert (times([*order.take(0)]), len(order)) == ([2, 4], 1)
