@@ -38,7 +38,9 @@ if TYPE_CHECKING:
     from perfring.abi import PerfEventAttr
     from perfring.events import EventGroup
     from perfring.kernel import Kernel
+    from perfring.overwrite import OverwriteSession
     from perfring.plan import SessionHook, SessionPlan
+    from perfring.recording import Recording
     from perfring.session import Session
 
 __all__ = ["BuilderHook", "SessionBuilder"]
@@ -47,6 +49,7 @@ BuilderHook: TypeAlias = "Callable[[SessionBuilder], SessionBuilder]"
 """Called first of all by ``build()`` with the builder, to return the one to go on with."""
 
 _Group = TypeVar("_Group", bound="EventGroup")
+_Session = TypeVar("_Session", bound="Recording")
 
 _MOST_PID = (1 << 31) - 1
 _MOST_CPU = (1 << 31) - 1
@@ -431,21 +434,41 @@ class SessionBuilder:
         Warns:
             WatermarkStallWarning: the watermark can stall for these events, and no latency is bound.
         """
-        if kernel is None:
-            from perfring.linux import LinuxKernel
-
-            kernel = LinuxKernel()
-        plan = self._plan(kernel, stacklevel=4)
+        opened_on = kernel if kernel is not None else _this_machine()
+        plan = self._plan(opened_on, stacklevel=4)
+        if plan.overwrite:
+            raise ValueError("the builder was told with_overwrite(): such rings are opened by build_overwrite()")
         from perfring.session import Session
 
-        session = Session(kernel, plan)
-        try:
-            for hook in plan.session_hooks:
-                hook(session)
-        except BaseException:
-            session.close()
-            raise
-        return session
+        return _with_hooks(Session(opened_on, plan), plan)
+
+    def build_overwrite(self, kernel: Kernel | None = None) -> OverwriteSession:
+        """Opens a flight recorder, its events still disabled: rings that keep the newest records until somebody looks.
+
+        Implies `with_overwrite`. Arguments and errors are those of `build`.
+        """
+        opened_on = kernel if kernel is not None else _this_machine()
+        plan = self.with_overwrite()._plan(opened_on, stacklevel=4)
+        from perfring.overwrite import OverwriteSession
+
+        return _with_hooks(OverwriteSession(opened_on, plan), plan)
+
+
+def _this_machine() -> Kernel:
+    from perfring.linux import LinuxKernel
+
+    return LinuxKernel()
+
+
+def _with_hooks(session: _Session, plan: SessionPlan) -> _Session:
+    """Runs the session hooks; if one fails, nothing is left open."""
+    try:
+        for hook in plan.session_hooks:
+            hook(session)
+    except BaseException:
+        session.close()
+        raise
+    return session
 
 
 def _require_group(group: object, cls: type[EventGroup]) -> None:

@@ -21,7 +21,7 @@ __all__ = ["OverwriteSession"]
 
 
 class OverwriteSession(Recording):
-    """Perf rings that overwrite their oldest records. Made by `SessionBuilder.build` after ``with_overwrite()``."""
+    """Perf rings that overwrite their oldest records. Made by `SessionBuilder.build_overwrite`."""
 
     def __init__(self, kernel: Kernel, plan: SessionPlan) -> None:
         super().__init__(kernel, plan)

@@ -20,7 +20,7 @@ from perfring.abi import CLOCK_MONOTONIC_RAW
 
 if TYPE_CHECKING:
     from perfring.abi import PerfEventAttr
-    from perfring.session import Session
+    from perfring.recording import Recording
     from perfring.tracefs import TracepointFormat
 
 __all__ = ["DEFAULT_DRAIN_BUDGET", "EventKind", "EventSpec", "SessionHook", "SessionPlan"]
@@ -28,7 +28,7 @@ __all__ = ["DEFAULT_DRAIN_BUDGET", "EventKind", "EventSpec", "SessionHook", "Ses
 DEFAULT_DRAIN_BUDGET = 1 << 20
 """Bytes that one ring may deliver before the others get their turn."""
 
-SessionHook: TypeAlias = "Callable[[Session], None]"
+SessionHook: TypeAlias = "Callable[[Recording], None]"
 """Called by ``build()`` with the opened session, last of all."""
 
 

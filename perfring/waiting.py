@@ -153,8 +153,9 @@ class LoopWaiter:
         self._changed = asyncio.Event()
         self._reasons: set[Reason] = set()
         self._watched: dict[int, _Watch] = {}
+        self._waker_fd: int | None = waker.fileno()
         try:
-            self._loop.add_reader(waker.fileno(), self._on_waker)
+            self._loop.add_reader(self._waker_fd, self._on_waker)
             for ring in rings:
                 if not ring.ended:
                     self._add(_Watch(kernel, ring))
@@ -194,10 +195,12 @@ class LoopWaiter:
 
     def close(self) -> None:
         """Takes everything out of the loop, and ends a `wait`. Idempotent, also when the loop is closed already."""
+        if self._waker_fd is None:
+            return
         if not self._loop.is_closed():
-            self._loop.remove_reader(self._waker.fileno())
-            for fd in self._watched:
+            for fd in (self._waker_fd, *self._watched):
                 self._loop.remove_reader(fd)
+        self._waker_fd = None
         self._watched.clear()
         self._note(Reason.END)
 

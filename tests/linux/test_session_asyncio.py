@@ -1,0 +1,186 @@
+"""`Session.stream` on the real kernel: each perf fd in asyncio's own epoll (K16)."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from typing import Any
+
+import pytest
+
+from perfring.batch import Batch, Reason
+from perfring.errors import SessionBusy, SessionClosed
+from perfring.linux import LinuxKernel
+from perfring.session import Session
+from simkernel.contract.linux_actor import LinuxActor
+from tests.linux.session_rig import PATIENCE, watching
+
+
+@pytest.fixture
+def actor() -> Iterator[LinuxActor]:
+    with LinuxActor(0) as actor:
+        yield actor
+
+
+@pytest.fixture
+def session(kernel: LinuxKernel, actor: LinuxActor) -> Iterator[Session]:
+    with watching(actor).build(kernel) as session:
+        session.enable()
+        yield session
+
+
+def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Runs a test's coroutine, within patience."""
+
+    async def bounded() -> None:
+        async with asyncio.timeout(PATIENCE):
+            await main()
+
+    asyncio.run(bounded())
+
+
+async def upcoming(stream: AsyncIterator[Batch]) -> Batch:
+    return await anext(stream)
+
+
+def test_the_first_look_finds_what_came_before_the_registration(session: Session, actor: LinuxActor) -> None:
+    actor.getppid(30)
+
+    async def main() -> None:
+        batch = await upcoming(session.stream())
+        assert (batch.reason, len(batch)) == (Reason.START, 30)
+
+    run(main)
+
+
+def test_the_kernel_wakes_the_task(session: Session, actor: LinuxActor) -> None:
+    async def main() -> None:
+        waiting = asyncio.create_task(upcoming(session.stream()))
+        while session._reader._loop_waiter is None:
+            await asyncio.sleep(0)
+        await asyncio.to_thread(actor.getppid, 30)
+        batch = await waiting
+        assert batch.reason in (Reason.WAKEUP, Reason.START)  # START where the first look came behind the calls
+        assert len(batch) in range(19, 31)
+
+    run(main)
+
+
+def test_a_latency_bound_delivers_what_lies_below_the_watermark(session: Session, actor: LinuxActor) -> None:
+    async def main() -> None:
+        stream = session.stream(max_latency=0.01)
+        actor.getppid(1)
+        await upcoming(stream)
+        actor.getppid(2)
+        batch = await upcoming(stream)
+        assert (batch.reason, len(batch)) == (Reason.LATENCY, 2)
+
+    run(main)
+
+
+def test_stop_ends_the_stream_with_all_data(session: Session, actor: LinuxActor) -> None:
+    async def main() -> None:
+        actor.getppid(7)
+        session.stop()
+        assert [len(batch) async for batch in session.stream()] == [7]
+
+    run(main)
+
+
+def test_flush_is_announced_behind_the_data(session: Session, actor: LinuxActor) -> None:
+    async def main() -> None:
+        stream = session.stream()
+        actor.getppid(1)
+        await upcoming(stream)
+        actor.getppid(2)
+        session.flush()
+        data, announced = await upcoming(stream), await upcoming(stream)
+        assert [(batch.reason, len(batch)) for batch in (data, announced)] == [(Reason.FLUSH, 2), (Reason.FLUSH, 0)]
+
+    run(main)
+
+
+def test_the_exit_of_the_target_ends_the_stream(session: Session, actor: LinuxActor) -> None:
+    async def main() -> None:
+        actor.getppid(3)
+        actor.exit()
+        assert sum([len(batch) async for batch in session.stream()]) == 3
+
+    run(main)
+
+
+def test_an_exit_while_the_task_waits_ends_it_without_spinning(session: Session, actor: LinuxActor) -> None:
+    async def main() -> None:
+        stream = session.stream()
+        actor.getppid(1)
+        await upcoming(stream)
+        waiting = asyncio.create_task(upcoming(stream))
+        await asyncio.to_thread(actor.exit)
+        with pytest.raises(StopAsyncIteration):
+            await waiting
+
+    run(main)
+
+
+@pytest.mark.parametrize("from_thread", [False, True])
+def test_close_ends_a_task_that_waits(session: Session, from_thread: bool) -> None:
+    async def main() -> None:
+        waiting = asyncio.create_task(upcoming(session.stream()))
+        while session._reader._loop_waiter is None:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        if from_thread:
+            closer = threading.Thread(target=session.close)
+            closer.start()
+            await asyncio.to_thread(closer.join)
+        else:
+            session.close()
+        with pytest.raises(StopAsyncIteration):
+            await waiting
+
+    run(main)
+
+
+def test_a_second_stream_is_refused(session: Session, actor: LinuxActor) -> None:
+    async def main() -> None:
+        first = session.stream()
+        actor.getppid(1)
+        await upcoming(first)
+        with pytest.raises(SessionBusy):
+            await upcoming(session.stream())
+        await first.aclose()  # type: ignore[attr-defined]
+
+    run(main)
+
+
+def test_a_cancelled_task_leaves_the_session_to_the_next_reader(session: Session, actor: LinuxActor) -> None:
+    async def main() -> None:
+        waiting = asyncio.create_task(upcoming(session.stream()))
+        while session._reader._loop_waiter is None:
+            await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        actor.getppid(3)
+        assert len(await upcoming(session.stream(max_latency=0.01))) == 3
+
+    run(main)
+
+
+def test_a_thread_can_read_after_the_stream_has_ended(session: Session, actor: LinuxActor) -> None:
+    async def main() -> None:
+        actor.getppid(1)
+        stream = session.stream()
+        await upcoming(stream)
+        await stream.aclose()  # type: ignore[attr-defined]
+
+    run(main)
+    actor.getppid(2)
+    assert len(session.next_batch(timeout=0)) == 2
+
+
+def test_a_closed_session_has_no_stream(session: Session) -> None:
+    session.close()
+    with pytest.raises(SessionClosed):
+        session.stream()
