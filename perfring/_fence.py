@@ -58,6 +58,10 @@ def libatomic_fence() -> Callable[[], object]:
     return fence
 
 
+# Tried in this order: membarrier needs nothing to be installed.
+_MAKERS: Final = (membarrier_fence, libatomic_fence)
+
+
 def fence_for(machine: str) -> Callable[[], object] | None:
     """The fence an architecture needs between ``data_head`` and the data; None where plain accesses do.
 
@@ -67,7 +71,7 @@ def fence_for(machine: str) -> Callable[[], object] | None:
     if machine in _ORDERED:
         return None
     refusals: list[str] = []
-    for make in (membarrier_fence, libatomic_fence):
+    for make in _MAKERS:
         try:
             return make()
         except OSError as refused:
