@@ -86,3 +86,8 @@ def _dotted(path: Path) -> str:
 def within(name: str, package: str) -> bool:
     """Whether a dotted name is the package or something in it."""
     return name == package or name.startswith(package + ".")
+
+
+def label(module: Module) -> str:
+    """The name that a test parametrized by modules goes by."""
+    return module.name

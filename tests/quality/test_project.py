@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.quality.project import ROOT, Module, modules, python_files, within
+from tests.quality.project import ROOT, Module, label, modules, python_files, within
 
 MODULES = modules()
 PUBLIC = [module for module in MODULES if module.is_public]
@@ -34,10 +34,6 @@ LAYERS = {
 HELPERS = 1
 
 
-def _label(value: object) -> str:
-    return value.name if isinstance(value, Module) else str(value)
-
-
 def _layer(name: str) -> int | None:
     part = name.removeprefix("perfring").removeprefix(".").split(".")[0]
     if part.startswith("_") and part != "__main__":
@@ -50,7 +46,7 @@ def test_no_file_is_longer_than_600_lines(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= LONGEST_FILE
 
 
-@pytest.mark.parametrize("module", MODULES, ids=_label)
+@pytest.mark.parametrize("module", MODULES, ids=label)
 def test_imports_point_down_the_layers(module: Module) -> None:
     own = _layer(module.name) if within(module.name, "perfring") else None
     imported = module.imports(for_typing=False)
@@ -68,19 +64,19 @@ def test_every_public_module_has_a_layer() -> None:
     assert not homeless, "name them in LAYERS"
 
 
-@pytest.mark.parametrize("module", MODULES, ids=_label)
+@pytest.mark.parametrize("module", MODULES, ids=label)
 def test_the_library_does_without_the_packages_of_the_command(module: Module) -> None:
     if not within(module.name, "perfring.cli"):
         assert not {name.split(".")[0] for name in module.imports()} & {"typer", "rich", "click"}
 
 
-@pytest.mark.parametrize("module", MODULES, ids=_label)
+@pytest.mark.parametrize("module", MODULES, ids=label)
 def test_perfring_knows_nothing_of_simkernel(module: Module) -> None:
     if within(module.name, "perfring") and not within(module.name, "perfring.cli.verify"):
         assert not [name for name in module.imports() if within(name, "simkernel")]
 
 
-@pytest.mark.parametrize("module", MODULES, ids=_label)
+@pytest.mark.parametrize("module", MODULES, ids=label)
 def test_simkernel_takes_only_abi_and_geometry(module: Module) -> None:
     if within(module.name, "simkernel") and not within(module.name, "simkernel.contract"):
         taken = [name for name in module.imports() if within(name, "perfring")]
@@ -88,18 +84,18 @@ def test_simkernel_takes_only_abi_and_geometry(module: Module) -> None:
         assert not [n for n in taken if n != "perfring" and not any(within(n, ok) for ok in allowed)]
 
 
-@pytest.mark.parametrize("module", MODULES, ids=_label)
+@pytest.mark.parametrize("module", MODULES, ids=label)
 def test_every_module_says_what_it_is_for(module: Module) -> None:
     assert ast.get_docstring(module.tree)
 
 
-@pytest.mark.parametrize("module", PUBLIC, ids=_label)
+@pytest.mark.parametrize("module", PUBLIC, ids=label)
 def test_all_has_every_public_name_that_is_defined(module: Module) -> None:
     missing = _offered(module) - set(_exported(module))
     assert not missing, f"add to __all__ of {module.name}, or begin with an underscore"
 
 
-@pytest.mark.parametrize("module", PUBLIC, ids=_label)
+@pytest.mark.parametrize("module", PUBLIC, ids=label)
 def test_all_has_nothing_else(module: Module) -> None:
     exported = _exported(module)
     assert not set(exported) - _offered(module) - _taken_from(module, "perfring", "simkernel")
@@ -144,7 +140,7 @@ def _defined_by(node: ast.stmt) -> set[str]:
     return set()
 
 
-@pytest.mark.parametrize("module", PUBLIC, ids=_label)
+@pytest.mark.parametrize("module", PUBLIC, ids=label)
 def test_every_exported_class_and_function_has_a_docstring(module: Module) -> None:
     definitions = [
         node for node in module.tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
