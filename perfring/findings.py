@@ -196,7 +196,7 @@ def diagnose(
     found = [
         _cpus(facts, cpus),
         _paranoid(facts, user_only=user_only),
-        _capabilities(facts),
+        _capabilities(facts, user_only=user_only),
         seccomp(facts),
         _lockdown(kernel),
         mlock(facts, rings, data_pages),
@@ -228,7 +228,7 @@ def _paranoid(facts: Facts, *, user_only: bool) -> Finding:
         return _paranoid_for_own_tasks(found, facts.level)
     if facts.level > LEVEL_FOR_CPU:
         text = f"{found}: recording whole CPUs needs {LEVEL_FOR_CPU} or less, payloads of tracepoints {LEVEL_FOR_RAW}"
-        return Finding("paranoid", Severity.ERROR, text, set_level(LEVEL_FOR_RAW))
+        return Finding("paranoid", Severity.ERROR, text, set_level(LEVEL_FOR_CPU))
     if facts.level > LEVEL_FOR_RAW:
         text = f"{found}: whole CPUs can be recorded, but payloads of tracepoints need {LEVEL_FOR_RAW}"
         return Finding("paranoid", Severity.WARN, text, set_level(LEVEL_FOR_RAW))
@@ -257,7 +257,7 @@ def grant(*capabilities: str) -> str:
     return f"sudo setcap {names}=ep {os.path.realpath(sys.executable)}"
 
 
-def _capabilities(facts: Facts) -> Finding:
+def _capabilities(facts: Facts, *, user_only: bool) -> Finding:
     if facts.status is None:
         return Finding("capabilities", Severity.WARN, "/proc/self/status cannot be read")
     if facts.own_namespace:
@@ -273,6 +273,8 @@ def _capabilities(facts: Facts) -> Finding:
             "capabilities", Severity.OK, "all that matter are held (CAP_PERFMON, CAP_IPC_LOCK, CAP_SYS_PTRACE)"
         )
     text = f"uid {facts.status.uid} lacks {', '.join(missing)}"
+    if user_only:
+        return Finding("capabilities", Severity.OK, f"{text}; own tasks need none")
     return Finding("capabilities", Severity.WARN, text, grant(*missing))
 
 

@@ -106,7 +106,7 @@ def find_tracefs(kernel: Kernel) -> str:
 def _root(kernel: Kernel, name: str) -> str:
     mount = find_mount(kernel)
     if mount is None:
-        raise TracepointNotFound(name, f"{_about(name)}tracefs is not mounted; mount it with: {MOUNT_COMMAND}")
+        raise TracepointNotFound(name, f"{_about(name)}tracefs is not mounted\nTo mend it: {MOUNT_COMMAND}")
     if not mount.readable:
         raise _unreadable(name, mount.path, mount.path)
     return mount.path
@@ -117,7 +117,7 @@ def _about(name: str) -> str:
 
 
 def _unreadable(name: str, path: str, root: str) -> PermissionDenied:
-    text = f"{_about(name)}{path} is not readable for this user; run as root, or open it to your group with: "
+    text = f"{_about(name)}{path} is not readable for this user; root may read it\nTo mend it: "
     return PermissionDenied(errno.EACCES, text + readable_command(root))
 
 

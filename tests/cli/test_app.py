@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from typing import NoReturn
+
+import pytest
+
+import perfring
+from perfring.cli import COMMANDS, doctor, main
+from perfring.errors import TargetNotFound
+
+HEAVY = ("ctypes", "asyncio", "pydantic", "perfring.linux", "perfring.session", "perfring.permissions")
+
+
+def raising(error: BaseException) -> object:
+    def raise_it() -> NoReturn:
+        raise error
+
+    return raise_it
+
+
+def run_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> int:
+    """The exit status of a command that ends this way."""
+    monkeypatch.setattr(doctor, "_this_kernel", raising(error))
+    return main(["doctor"])
+
+
+def test_the_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    out = capsys.readouterr().out
+    assert all(f" {name} " in out for name in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--help"]) == 0
+    assert f"Usage: perfring {command}" in capsys.readouterr().out
+
+
+def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"perfring {perfring.__version__}\n"
+
+
+@pytest.mark.parametrize("words", [["nonsense"], ["doctor", "--nonsense"], ["--nonsense"], []])
+def test_wrong_usage_exits_2(words: list[str]) -> None:
+    assert main(words) == 2
+
+
+def test_a_command_that_is_nearly_right_is_suggested(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["docter"])
+    assert "Did you mean 'doctor'?" in capsys.readouterr().err
+
+
+def test_an_error_of_ours_prints_its_text_and_exits_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_with(monkeypatch, TargetNotFound(7, "there is no process [7]\nTo mend it: start it")) == 1
+    assert capsys.readouterr().err == "perfring: there is no process [7]\nTo mend it: start it\n"
+
+
+def test_an_error_of_the_system_names_the_file_without_the_errno(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_with(monkeypatch, FileNotFoundError(errno.ENOENT, "No such file", "/x/y")) == 1
+    assert capsys.readouterr().err == "perfring: /x/y: No such file\n"
+
+
+def test_a_long_error_keeps_its_line_whole_in_a_log(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_with(monkeypatch, TargetNotFound(7, "word " * 60))
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_ctrl_c_exits_130_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_with(monkeypatch, KeyboardInterrupt()) == 130
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_bug_is_not_dressed_up_as_a_users_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ZeroDivisionError):
+        run_with(monkeypatch, ZeroDivisionError())
+
+
+def _python(code: str, *, stdout: int = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code], stdout=stdout, stderr=subprocess.PIPE, text=True, check=False, timeout=60
+    )
+
+
+def test_a_reader_that_has_gone_is_no_error_to_speak_of() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = _python("import sys; from perfring.cli import main; sys.exit(main(['--version']))", stdout=writing)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_the_help_imports_nothing_heavy() -> None:
+    code = (
+        f"import sys; from perfring.cli import main; main(['--help']); print([m for m in {HEAVY} if m in sys.modules])"
+    )
+    assert _python(code).stdout.endswith("\n[]\n")
+
+
+def test_a_command_does_not_import_the_others() -> None:
+    code = (
+        "import sys; from perfring.cli import main; main(['doctor', '--help']);"
+        "print([m for m in sys.modules if m.startswith('perfring.cli.')])"
+    )
+    assert _python(code).stdout.endswith("['perfring.cli.doctor']\n")
