@@ -241,6 +241,20 @@ def test_k45_close_in_a_child_leaves_alone_what_is_there_now(kernel: LinuxKernel
         assert in_child(reuse_the_address_then_close) == bytes(4)
 
 
+def test_k45_a_slice_dropped_in_a_child_leaves_alone_what_is_there_now(kernel: LinuxKernel) -> None:
+    with opened(kernel) as fd, mapped(kernel, fd) as ring:
+        address = ring_address()
+        held = [ring.data[:8]]
+
+        def reuse_the_address_then_drop_the_slice() -> bytes:
+            map_zeroes_at(address, 2 * kernel.page_size)
+            held.clear()
+            return ctypes.string_at(address, 4)
+
+        assert in_child(reuse_the_address_then_drop_the_slice) == bytes(4)
+        held.clear()
+
+
 def test_k45_close_in_a_child_does_not_disturb_the_parent(kernel: LinuxKernel) -> None:
     def close() -> bytes:
         ring.close()
