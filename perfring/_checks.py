@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 __all__ = ["require_bool", "require_int", "require_seconds"]
 
 
@@ -30,7 +28,7 @@ def require_seconds(name: str, value: object, *, most: float) -> float:
     """
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise TypeError(f"{name} is {value!r}: it must be a number of seconds")
-    if not math.isfinite(value) or not 0 < value <= most:
+    if not 0 < value <= most:  # false for NaN too
         raise ValueError(f"{name} is {value}: it must be a number of seconds above 0, {most:g} at most")
     return float(value)
 

@@ -28,7 +28,10 @@ _FIELDS = {
     GETPPID: ("int __syscall_nr;\toffset:8;\tsize:4;\tsigned:1;",),
     OPENED: ("__data_loc char[] path;\toffset:8;\tsize:4;\tsigned:0;",),
     "sched:sched_switch": ("pid_t prev_pid;\toffset:8;\tsize:4;\tsigned:1;",),
-    "uprobes:malloc": ("unsigned long __probe_ip;\toffset:8;\tsize:8;\tsigned:0;",),
+    "uprobes:malloc": (
+        "unsigned long __probe_ip;\toffset:8;\tsize:8;\tsigned:0;",
+        "u64 bytes;\toffset:16;\tsize:8;\tsigned:0;",
+    ),
 }
 _IDS = {name: number for number, name in enumerate(_FIELDS, start=300)}
 

@@ -98,7 +98,8 @@ def test_user_only_takes_switch_records() -> None:
 
 
 def test_user_only_takes_page_faults() -> None:
-    assert only_event(SessionBuilder().with_soft_page_fault_events(SoftPageFaultEvents()).user_only())
+    builder = SessionBuilder().with_soft_page_fault_events(SoftPageFaultEvents()).user_only()
+    assert only_event(builder).name == "minor-faults"
 
 
 def test_user_only_refuses_context_switch_samples_for_they_never_come() -> None:

@@ -42,6 +42,11 @@ def test_build_opens_the_plan_on_the_kernel() -> None:
     assert session.plan.page_count == fixed_tracepoint().plan(kernel).page_count
 
 
+def test_build_sends_overwrite_rings_to_the_other_method() -> None:
+    with pytest.raises(ValueError, match=r"build_overwrite\(\)"):
+        built(fixed_tracepoint().with_overwrite())
+
+
 def test_builder_hooks_run_in_their_order_and_change_what_is_built() -> None:
     builder = fixed_tracepoint().with_hooks(builder=lambda builder: builder.with_page_count(2))
     assert built(builder.with_hooks(builder=lambda builder: builder.with_page_count(4))).plan.page_count == 4

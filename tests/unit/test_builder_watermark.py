@@ -116,6 +116,11 @@ def test_overwrite_ring_is_not_warned_of() -> None:
     planned(fixed_tracepoint().with_wakeup_watermark(4095).with_overwrite())
 
 
+def test_padding_at_the_end_of_a_tracepoint_is_reckoned_with() -> None:
+    builder = SessionBuilder().with_page_count(1).with_tracepoint_events(TracepointEvents(GETPPID, ip=True))
+    assert f"{GETPPID!r}, up to 64 bytes" in warned(builder.with_wakeup_watermark(4095))
+
+
 def test_tracepoint_with_a_string_may_fill_8_kib() -> None:
     builder = SessionBuilder().with_page_count(1).with_tracepoint_events(TracepointEvents(OPENED))
     assert f"{OPENED!r}, up to 8232 bytes" in warned(builder.with_wakeup_watermark(16))
