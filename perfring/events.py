@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from perfring.kernel import Kernel
 
 __all__ = [
+    "PROFILING_EVENTS",
     "BpfOutputEvents",
     "ContextSwitchEvents",
     "CustomEvent",

@@ -27,7 +27,10 @@ __all__ = [
     "Registers",
     "UserStack",
     "WeightParts",
+    "check_read_format",
     "parse_read",
+    "take_read",
+    "words",
 ]
 
 _READ_FORMAT_BITS = (

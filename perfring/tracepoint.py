@@ -34,7 +34,7 @@ __all__ = ["TracepointField", "TracepointFormat", "Value", "parse_format"]
 Value: TypeAlias = int | str | bytes | tuple[int, ...]
 """What a field can decode to; a bool is an int."""
 
-Raw: TypeAlias = bytes | bytearray | memoryview
+_Raw: TypeAlias = bytes | bytearray | memoryview
 
 _FIELD = re.compile(r"\s*field:([^;]+);\s*offset:(\d+);\s*size:(\d+);(?:\s*signed:(-?\d+);)?")
 _DECLARATION = re.compile(r"(?P<type>.*?)\s*\b(?P<name>\w+)(?P<array>(?:\[[^]]*\])*)")
@@ -111,7 +111,7 @@ class TracepointFormat:
     def __repr__(self) -> str:
         return f"<TracepointFormat {self.name} id={self.id} fields={[field.name for field in self.fields]}>"
 
-    def decode(self, raw: Raw) -> dict[str, Value]:
+    def decode(self, raw: _Raw) -> dict[str, Value]:
         """All fields of the tracepoint by name, in their order in memory, without the common ones.
 
         Args:
@@ -122,11 +122,11 @@ class TracepointFormat:
         """
         return self._own.decode(raw)
 
-    def decode_common(self, raw: Raw) -> dict[str, Value]:
+    def decode_common(self, raw: _Raw) -> dict[str, Value]:
         """The ``common_*`` fields by name; raises as `decode`."""
         return self._common.decode(raw)
 
-    def value(self, raw: Raw, field: str) -> Value:
+    def value(self, raw: _Raw, field: str) -> Value:
         """One field, common or not, without decoding the others; raises as `decode`.
 
         Raises:
@@ -149,7 +149,7 @@ class _Decoder:
         self._converters = [(field.name, convert) for field in fields if (convert := _converter(field))]
         self._locators = [(field, _contents(field)) for field in fields if field.dynamic or not field.size]
 
-    def decode(self, raw: Raw) -> dict[str, Value]:
+    def decode(self, raw: _Raw) -> dict[str, Value]:
         try:
             values: dict[str, Value] = dict(zip(self._names, self._unpack(raw), strict=True))
         except struct.error:
@@ -160,7 +160,7 @@ class _Decoder:
             values[field.name] = contents(self._locate(field, values[field.name], raw))
         return values
 
-    def _locate(self, field: TracepointField, word: Any, raw: Raw) -> bytes:
+    def _locate(self, field: TracepointField, word: Any, raw: _Raw) -> bytes:
         if not field.dynamic:  # a flexible array reaches to the end
             return bytes(raw[field.offset :])
         start, length = word & 0xFFFF, word >> 16
@@ -170,11 +170,11 @@ class _Decoder:
             raise self._outside(field, start, start + length, raw)
         return bytes(raw[start : start + length])
 
-    def _too_short(self, raw: Raw) -> RawDataError:
+    def _too_short(self, raw: _Raw) -> RawDataError:
         field = next(field for field in self._fields if field.offset + field.size > len(raw))
         return self._outside(field, field.offset, field.offset + field.size, raw)
 
-    def _outside(self, field: TracepointField, start: int, end: int, raw: Raw) -> RawDataError:
+    def _outside(self, field: TracepointField, start: int, end: int, raw: _Raw) -> RawDataError:
         where = f"the field {field.name!r} is bytes {start} to {end} of the raw data, which has {len(raw)}"
         return RawDataError(f"{self._tracepoint}: {where}", tracepoint=self._tracepoint, field=field.name)
 

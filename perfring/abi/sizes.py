@@ -44,7 +44,7 @@ _LARGEST: Final = 65528  # the header's u16 size, in steps of 8 (K5)
 _COMM: Final = 16  # TASK_COMM_LEN
 _NAMESPACES: Final = 7
 
-Range = tuple[int, int]
+_Range = tuple[int, int]
 
 
 class SampleLimits:
@@ -84,14 +84,14 @@ class SampleLimits:
         return 8 * (1 + entries + self.max_contexts + deferred)
 
 
-def record_bytes(attr: PerfEventAttr, *, limits: SampleLimits | None = None) -> dict[int, Range]:
+def record_bytes(attr: PerfEventAttr, *, limits: SampleLimits | None = None) -> dict[int, _Range]:
     """The least and the most bytes of each record type that an event with this attr may write.
 
     Sizes count header, body, padding and trailer; keys are PERF_RECORD_*. Empty for an event that
     only counts.
     """
     limits = limits or SampleLimits()
-    sizes: dict[int, Range] = {}
+    sizes: dict[int, _Range] = {}
     if _samples(attr):
         sizes[c.PERF_RECORD_SAMPLE] = _sample_range(attr, limits)
     trailer = sample_id_size(attr.sample_type, sample_id_all=attr.sample_id_all)
@@ -125,7 +125,7 @@ def _samples(attr: PerfEventAttr) -> bool:
     return attr.sample_period > 0 and not _is_software(attr, c.PERF_COUNT_SW_DUMMY)
 
 
-def _side_band(attr: PerfEventAttr, limits: SampleLimits) -> Iterator[tuple[int, Range]]:
+def _side_band(attr: PerfEventAttr, limits: SampleLimits) -> Iterator[tuple[int, _Range]]:
     """Bodies of the records other than samples, as the flags and the sampling of the event call for."""
     for wanted, ranges in (
         (_wants_mappings(attr), _mapping_range(attr)),
@@ -150,7 +150,7 @@ def _side_band(attr: PerfEventAttr, limits: SampleLimits) -> Iterator[tuple[int,
             yield from ranges.items()
 
 
-def _same(size: int) -> Range:
+def _same(size: int) -> _Range:
     return size, size
 
 
@@ -158,7 +158,7 @@ def _wants_mappings(attr: PerfEventAttr) -> bool:
     return attr.mmap or attr.mmap2 or attr.mmap_data
 
 
-def _mapping_range(attr: PerfEventAttr) -> dict[int, Range]:
+def _mapping_range(attr: PerfEventAttr) -> dict[int, _Range]:
     fixed = 64 if attr.mmap2 else 32
     record_type = c.PERF_RECORD_MMAP2 if attr.mmap2 else c.PERF_RECORD_MMAP
     return {record_type: (fixed + 8, fixed + MAX_PATH_BYTES)}
@@ -168,7 +168,7 @@ def _read_bytes(attr: PerfEventAttr, limits: SampleLimits) -> int:
     return read_format_size(attr.read_format, counters=limits.group_size)
 
 
-def _sample_range(attr: PerfEventAttr, limits: SampleLimits) -> Range:
+def _sample_range(attr: PerfEventAttr, limits: SampleLimits) -> _Range:
     least = most = _HEADER
     for part in sample_parts(attr.sample_type):
         low, high = _part_range(part.bits, attr, limits)
@@ -177,7 +177,7 @@ def _sample_range(attr: PerfEventAttr, limits: SampleLimits) -> Range:
     return min(least, _LARGEST), min(most, _LARGEST)
 
 
-def _part_range(bits: int, attr: PerfEventAttr, limits: SampleLimits) -> Range:
+def _part_range(bits: int, attr: PerfEventAttr, limits: SampleLimits) -> _Range:
     """One part of a sample. Everything of variable length is 8 bytes at least: a count or a size."""
     if bits == c.PERF_SAMPLE_READ:
         return _same(_read_bytes(attr, limits))

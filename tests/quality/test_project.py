@@ -23,7 +23,17 @@ LAYERS = {
         *("procfs", "tracepoint", "tracefs", "findings", "permissions", "environment"),
     ),
     "what to record": ("plan", "sampling", "common_attr", "events", "event_names", "planning"),
-    "how to read": ("batch", "ordering", "draining", "dispatch", "waiting", "sweeping", "reading", "opening"),
+    "how to read": (
+        "batch",
+        "ordering",
+        "draining",
+        "dispatch",
+        "waiting",
+        "sweeping",
+        "reading",
+        "opening",
+        "probing",
+    ),
     "sessions": ("recording", "overwrite", "session"),
     # Only what is above the session chooses a kernel; all below takes the one it is given.
     "on this machine": ("linux", "builder", "verify"),
