@@ -28,6 +28,7 @@ from perfring.abi import (
     PERF_EVENT_IOC_PERIOD,
     PERF_EVENT_IOC_QUERY_BPF,
 )
+from perfring.errors import Unsupported
 from perfring.procfs import parse_cpu_list
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ class LinuxKernel:
 
         Raises:
             OSError: The kernel refuses (K1, K3, K27, K28, K32).
-            Unsupported: The CPU needs a memory fence that is not to be had (K37).
+            Unsupported: The CPU needs a memory fence that is not to be had (K37); or an AUX area was mapped.
         """
         check_fits("fd", fd, bits=32, signed=True)
         check_fits("length", length, bits=63, signed=False)
@@ -179,6 +180,11 @@ class LinuxKernel:
         fence = fence_for(platform.machine())
         protection = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
         address = self._libc.mmap(length, protection, mmap.MAP_SHARED if shared else mmap.MAP_PRIVATE, fd, offset)
+        if offset:
+            self._libc.munmap(address, length)
+            raise Unsupported(
+                f"offset={offset} maps an AUX area: perfring reads the data area only, which is at offset 0"
+            )
         return LinuxMapping(address, length, page_size=self.page_size, writable=writable, fence=fence)
 
     def ioctl(self, fd: int, request: int, argument: int | bytes | bytearray | memoryview = 0) -> int:

@@ -11,6 +11,7 @@ from perfring import _fence
 from perfring._libc import Libc, check_fits, syscall_numbers
 from perfring._signals import _sigset
 from perfring.errors import Unsupported
+from perfring.linux import LinuxKernel
 
 ELSEWHERE = """
 import ctypes, mmap, os, platform, select, signal, sys, typing, weakref
@@ -22,6 +23,7 @@ for module, names in ((select, ("epoll", "poll")), (os, ("eventfd", "register_at
 sys.platform = "darwin"
 from perfring.linux import LinuxKernel
 from perfring.errors import Unsupported
+from perfring.linux import LinuxKernel
 try:
     LinuxKernel()
 except Unsupported as refused:
@@ -74,6 +76,28 @@ def test_a_number_within_its_bits_is_taken(value: int, signed: bool) -> None:
 def test_something_that_is_no_number_is_refused() -> None:
     with pytest.raises(TypeError, match="pid must be an int, not '1'"):
         check_fits("pid", "1", bits=32, signed=True)  # type: ignore[arg-type]
+
+
+class AuxLibc:
+    """A libc whose mmap succeeds at any offset, as with a PMU that has an AUX area."""
+
+    def __init__(self) -> None:
+        self.unmapped: list[tuple[int, int]] = []
+
+    def mmap(self, length: int, protection: int, flags: int, fd: int, offset: int) -> int:
+        return 0x1000
+
+    def munmap(self, address: int, length: int) -> None:
+        self.unmapped.append((address, length))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="LinuxKernel needs Linux")
+def test_an_aux_area_is_refused_and_unmapped(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel, libc = LinuxKernel(), AuxLibc()
+    monkeypatch.setattr(kernel, "_libc", libc)
+    with pytest.raises(Unsupported, match="offset=8192 maps an AUX area"):
+        kernel.mmap(3, 4096, offset=8192)
+    assert libc.unmapped == [(0x1000, 4096)]
 
 
 @pytest.mark.parametrize("machine", ["x86_64", "s390x"])
