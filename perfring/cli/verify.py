@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
@@ -79,12 +79,17 @@ def _reach(opened: ExitStack) -> list[Arm]:
 
 
 def _give_up() -> NoReturn:
-    """Says what `perfring doctor` says, on stderr."""
-    from perfring.linux import LinuxKernel
-    from perfring.permissions import diagnose
+    """Says what `perfring doctor` would, on stderr."""
+    from rich.console import Console
 
-    for finding in diagnose(LinuxKernel()):
-        typer.echo(finding, err=True)
+    from perfring.cli.doctor import examine, show
+    from perfring.errors import Unsupported
+    from perfring.linux import LinuxKernel
+
+    with suppress(Unsupported):  # no Linux: the refusal of the arm has said so
+        kernel = LinuxKernel()
+        typer.echo("perfring: this is what `perfring doctor --user-only` finds:", err=True)
+        show(Console(stderr=True, highlight=False), kernel, *examine(kernel, user_only=True))
     raise typer.Exit(_UNREACHED)
 
 

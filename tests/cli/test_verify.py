@@ -1,0 +1,134 @@
+"""`perfring verify`: the table, JSON and exit statuses, on kernels of a few lines."""
+
+from __future__ import annotations
+
+import errno
+import json
+import operator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import pytest
+
+from perfring.cli import main
+from perfring.cli.verify import ARMS
+from perfring.verify import Arm
+from tests.unit._rings import RenameKernel
+
+KEYS = {"kernel", "pages", "watermark", "record_bytes", "predicted", "predicted_woke_at", "woke_at", "agrees"}
+
+
+def _opens(kernel: RenameKernel, name: str) -> Callable[[], AbstractContextManager[Arm]]:
+    @contextmanager
+    def open_arm() -> Iterator[Arm]:
+        yield kernel.arm(name)
+
+    return open_arm
+
+
+@pytest.fixture
+def reach(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Makes these the kernels that `perfring verify` knows."""
+
+    def only(**kernels: RenameKernel) -> None:
+        for name in list(ARMS):
+            monkeypatch.delitem(ARMS, name)
+        for name, kernel in kernels.items():
+            monkeypatch.setitem(ARMS, name, _opens(kernel, name))
+
+    return only
+
+
+def _verify(*words: str) -> int:
+    return main(["verify", *words])
+
+
+def _rows(capsys: pytest.CaptureFixture[str], *words: str) -> list[dict[str, Any]]:
+    _verify("--json", *words)
+    rows: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
+    return rows
+
+
+def test_agreement_exits_with_0_and_says_how_many(
+    reach: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    reach(model=RenameKernel())
+    assert _verify() == 0
+    assert "model: 381 of 381 agree" in capsys.readouterr().out
+
+
+def test_one_disagreement_exits_with_1_and_is_listed(
+    reach: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    reach(right=RenameKernel(), wrong=RenameKernel(crosses=operator.ge))
+    assert _verify() == 1
+    text = capsys.readouterr().out
+    assert "right: 381 of 381 agree" in text
+    assert "  1 pages, 56-byte records, watermark 4088: expected never, woke at 4088\n" in text
+
+
+def test_json_has_the_keys_of_each_measurement(reach: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
+    reach(model=RenameKernel())
+    rows = _rows(capsys)
+    assert all(row.keys() == KEYS for row in rows)
+    assert {row["record_bytes"] for row in rows} == set(range(24, 88, 8))
+
+
+def test_json_of_the_boundary_of_56_byte_records(
+    reach: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    reach(model=RenameKernel())
+    rows = {(row["pages"], row["record_bytes"], row["watermark"]): row for row in _rows(capsys)}
+    below, at = rows[1, 56, 4087], rows[1, 56, 4088]
+    assert (below["predicted"], below["predicted_woke_at"], below["woke_at"]) == ("DEPENDS", 4088, 4088)
+    assert (at["predicted"], at["predicted_woke_at"], at["woke_at"], at["agrees"]) == ("STALLS", None, None, True)
+
+
+def test_json_names_every_kernel_that_was_reached(
+    reach: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    reach(one=RenameKernel(), other=RenameKernel())
+    assert {row["kernel"] for row in _rows(capsys)} == {"one", "other"}
+
+
+def test_after_loss_measures_every_stream_twice(reach: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
+    reach(model=RenameKernel())
+    rows = _rows(capsys, "--after-loss")
+    assert sum(row["after_loss"] for row in rows) * 2 == len(rows) == 762
+
+
+def test_a_disagreement_in_json_exits_with_1(reach: Callable[..., None]) -> None:
+    reach(wrong=RenameKernel(drops_signal=True))
+    assert _verify("--json") == 1
+
+
+def test_no_kernel_exits_with_2_and_the_doctors_text(
+    reach: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    reach(locked=RenameKernel(refuses=errno.EACCES))
+    assert _verify() == 2
+    text = capsys.readouterr()
+    assert "locked cannot be verified" in text.err
+    assert "paranoid" in text.err
+    assert not text.out
+
+
+def test_an_unreachable_kernel_does_not_keep_another_from_being_verified(
+    reach: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    reach(locked=RenameKernel(refuses=errno.EACCES), model=RenameKernel())
+    assert _verify() == 0
+    assert "locked cannot be verified" in capsys.readouterr().err
+
+
+def test_nothing_is_broken_into_two_lines_at_80_columns(
+    reach: Callable[..., None], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reach(model=RenameKernel())
+    texts = []
+    for columns in ("80", "200"):
+        monkeypatch.setenv("COLUMNS", columns)
+        _verify("--after-loss")
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1]
