@@ -1,7 +1,177 @@
-"""Event-driven Linux perf rings: the kernel wakes the reader by a byte watermark."""
+"""Event-driven Linux perf rings: the kernel wakes the reader by a byte watermark.
+
+Say what to record with a `SessionBuilder`, open it, read it::
+
+    from perfring import SessionBuilder, TracepointEvents
+
+    builder = SessionBuilder().with_tracepoint_events(TracepointEvents("sched:sched_switch"))
+    with builder.build() as session:
+        session.enable()
+        for record in session.records(duration=1.0):
+            print(record)
+
+Whoever must choose pages and watermark asks `watermark_verdict`. Whoever needs the kernel's own interface finds it in
+`perfring.abi` and `perfring.LinuxKernel`.
+"""
 
 from __future__ import annotations
 
-__all__ = ["__version__"]
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from perfring.abi import PerfEventAttr
+    from perfring.batch import Batch, Reason
+    from perfring.builder import SessionBuilder
+    from perfring.errors import (
+        BadRecord,
+        CpuNotOnline,
+        EventRefused,
+        FilterRefused,
+        ForkedSession,
+        PerfringError,
+        PermissionDenied,
+        SessionBusy,
+        SessionClosed,
+        TargetNotFound,
+        TracepointNotFound,
+        Unsupported,
+        WatermarkError,
+        WatermarkStallWarning,
+    )
+    from perfring.events import (
+        BpfOutputEvents,
+        ContextSwitchEvents,
+        HardPageFaultEvents,
+        KernelEvents,
+        ProfilingEvents,
+        Sampling,
+        SoftPageFaultEvents,
+        Tracepoint,
+        TracepointEvents,
+    )
+    from perfring.geometry import Outcome, Verdict, ring_data_bytes, watermark_verdict
+    from perfring.kernel import Kernel, Mapping
+    from perfring.linux import LinuxKernel
+    from perfring.overwrite import OverwriteSession
+    from perfring.records import Record, Sample
+    from perfring.session import Session
+    from perfring.statistics import RingStatistics, SessionStatistics
+
+__all__ = [
+    "BadRecord",
+    "Batch",
+    "BpfOutputEvents",
+    "ContextSwitchEvents",
+    "CpuNotOnline",
+    "EventRefused",
+    "FilterRefused",
+    "ForkedSession",
+    "HardPageFaultEvents",
+    "Kernel",
+    "KernelEvents",
+    "LinuxKernel",
+    "Mapping",
+    "Outcome",
+    "OverwriteSession",
+    "PerfEventAttr",
+    "PerfringError",
+    "PermissionDenied",
+    "ProfilingEvents",
+    "Reason",
+    "Record",
+    "RingStatistics",
+    "Sample",
+    "Sampling",
+    "Session",
+    "SessionBuilder",
+    "SessionBusy",
+    "SessionClosed",
+    "SessionStatistics",
+    "SoftPageFaultEvents",
+    "TargetNotFound",
+    "Tracepoint",
+    "TracepointEvents",
+    "TracepointNotFound",
+    "Unsupported",
+    "Verdict",
+    "WatermarkError",
+    "WatermarkStallWarning",
+    "__version__",
+    "ring_data_bytes",
+    "watermark_verdict",
+]
 
 __version__ = "0.1.0"
+
+# What a program does not name it does not load: most modules serve one way of using the library.
+_NAMES = {
+    "perfring.abi": ("PerfEventAttr",),
+    "perfring.batch": (
+        "Batch",
+        "Reason",
+    ),
+    "perfring.builder": ("SessionBuilder",),
+    "perfring.errors": (
+        "BadRecord",
+        "CpuNotOnline",
+        "EventRefused",
+        "FilterRefused",
+        "ForkedSession",
+        "PerfringError",
+        "PermissionDenied",
+        "SessionBusy",
+        "SessionClosed",
+        "TargetNotFound",
+        "TracepointNotFound",
+        "Unsupported",
+        "WatermarkError",
+        "WatermarkStallWarning",
+    ),
+    "perfring.events": (
+        "BpfOutputEvents",
+        "ContextSwitchEvents",
+        "HardPageFaultEvents",
+        "KernelEvents",
+        "ProfilingEvents",
+        "Sampling",
+        "SoftPageFaultEvents",
+        "Tracepoint",
+        "TracepointEvents",
+    ),
+    "perfring.geometry": (
+        "Outcome",
+        "Verdict",
+        "ring_data_bytes",
+        "watermark_verdict",
+    ),
+    "perfring.kernel": (
+        "Kernel",
+        "Mapping",
+    ),
+    "perfring.linux": ("LinuxKernel",),
+    "perfring.overwrite": ("OverwriteSession",),
+    "perfring.records": (
+        "Record",
+        "Sample",
+    ),
+    "perfring.session": ("Session",),
+    "perfring.statistics": (
+        "RingStatistics",
+        "SessionStatistics",
+    ),
+}
+_HOME = {name: module for module, names in _NAMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    """PEP 562: loads a public name when it is first asked for."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOME[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    """All public names, loaded or not."""
+    return sorted({*globals(), *__all__})

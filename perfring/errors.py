@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BadRecord",
-    "CallbackWarning",
     "CpuNotOnline",
     "EventRefused",
     "FilterRefused",
@@ -41,10 +40,6 @@ class PerfringError(Exception):
 
 class WatermarkStallWarning(UserWarning):
     """The watermark can fail to wake a reader that only waits: the text names the event that makes it so."""
-
-
-class CallbackWarning(UserWarning):
-    """A callback failed and no error callback was set."""
 
 
 class WatermarkError(PerfringError, ValueError):

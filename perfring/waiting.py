@@ -15,7 +15,6 @@ What the kernel does, and what follows from it:
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -23,6 +22,7 @@ from perfring.abi import CLOCK_MONOTONIC
 from perfring.batch import Reason
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Iterable
 
     from perfring.kernel import Kernel, Waker
@@ -148,6 +148,8 @@ class LoopWaiter:
     """Waits as a task of the running asyncio loop: each ring's fd is registered with the loop itself (K16)."""
 
     def __init__(self, kernel: Kernel, rings: Iterable[WaitableRing], waker: Waker) -> None:
+        import asyncio  # a sixth of the time that `import perfring` would take, and most programs do not use it
+
         self._waker = waker
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Event()
@@ -177,11 +179,7 @@ class LoopWaiter:
 
     def close_from_anywhere(self, patience: float) -> None:
         """As `close`, from any thread. Waits at most ``patience`` seconds for a loop that runs in another one."""
-        try:
-            here = asyncio.get_running_loop()
-        except RuntimeError:
-            here = None
-        if here is self._loop or not self._loop.is_running():
+        if _runs_here(self._loop) or not self._loop.is_running():
             self.close()
             return
         closed = threading.Event()
@@ -235,3 +233,13 @@ _ORDER = (Reason.WAKEUP, Reason.HANGUP, Reason.FLUSH)
 def _foremost(reasons: set[Reason]) -> Reason:
     """The reason worth telling when several came together."""
     return next((reason for reason in _ORDER if reason in reasons), Reason.TIMEOUT)
+
+
+def _runs_here(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether the caller is inside this loop."""
+    import asyncio
+
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False

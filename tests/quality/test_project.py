@@ -108,7 +108,9 @@ def test_all_has_every_public_name_that_is_defined(module: Module) -> None:
 @pytest.mark.parametrize("module", PUBLIC, ids=label)
 def test_all_has_nothing_else(module: Module) -> None:
     exported = _exported(module)
-    assert not set(exported) - _offered(module) - _taken_from(module, "perfring", "simkernel")
+    # Not only parsed: perfring itself loads its names when they are asked for.
+    offered = importlib.import_module(module.name)
+    assert not [name for name in exported if not hasattr(offered, name)]
     assert len(exported) == len(set(exported))
 
 
