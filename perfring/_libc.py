@@ -12,6 +12,7 @@ import os
 import platform
 import struct
 import sys
+from ctypes import c_char_p, c_int, c_long, c_size_t, c_uint, c_ulong, c_void_p
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from perfring.errors import Unsupported
@@ -81,7 +82,7 @@ def _call(function: Callable[..., int], *arguments: object) -> int:
             raise OSError(number, os.strerror(number))
 
 
-_MAP_FAILED: Final = ctypes.c_void_p(-1).value
+_MAP_FAILED: Final = c_void_p(-1).value
 
 
 class Libc:
@@ -95,56 +96,37 @@ class Libc:
             raise Unsupported(
                 f"LinuxKernel needs Linux, this is {sys.platform}; simkernel.SimKernel runs the same programs anywhere"
             )
-        self._numbers = syscall_numbers(platform.machine(), pointer_bytes=struct.calcsize("P"))
-        library = ctypes.CDLL(None, use_errno=True)
-        self._library = library
-        self._mmap = library.mmap
-        self._mmap.restype = ctypes.c_void_p
-        self._mmap.argtypes = [
-            ctypes.c_void_p,
-            ctypes.c_size_t,
-            ctypes.c_int,
-            ctypes.c_int,
-            ctypes.c_int,
-            ctypes.c_long,
-        ]
-        self._munmap = self._prototype("munmap", ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t)
-        self._ioctl = self._prototype("ioctl", ctypes.c_int, ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p)
-        self._sigtimedwait = self._prototype("sigtimedwait", ctypes.c_int, *[ctypes.c_void_p] * 3)
-        self._open_event = self._prototype(
-            "syscall",
-            ctypes.c_long,
-            ctypes.c_long,
-            ctypes.c_void_p,
-            ctypes.c_int,
-            ctypes.c_int,
-            ctypes.c_int,
-            ctypes.c_ulong,
-        )
-        self._bpf = self._prototype(
-            "syscall", ctypes.c_long, ctypes.c_long, ctypes.c_int, ctypes.c_void_p, ctypes.c_uint
-        )
-        self._prctl = self._prototype("prctl", ctypes.c_int, ctypes.c_int, ctypes.c_char_p, *[ctypes.c_ulong] * 3)
-        self._membarrier = self._prototype(
-            "syscall", ctypes.c_long, ctypes.c_long, ctypes.c_int, ctypes.c_uint, ctypes.c_int
-        )
+        numbers = syscall_numbers(platform.machine(), pointer_bytes=struct.calcsize("P"))
+        self._library = ctypes.CDLL(None, use_errno=True)
+        address, size, number, word, mask = c_void_p, c_size_t, c_int, c_long, c_ulong
+        self._mmap = self._bind("mmap", address, address, size, number, number, number, word)
+        self._munmap = self._bind("munmap", number, address, size)
+        self._ioctl = self._bind("ioctl", number, number, mask, address)
+        self._prctl = self._bind("prctl", number, number, c_char_p, mask, mask, mask)
+        self._sigtimedwait = self._bind("sigtimedwait", number, address, address, address)
+        self._open_event = self._bind_syscall(numbers.perf_event_open, address, number, number, number, mask)
+        self._bpf = self._bind_syscall(numbers.bpf, number, address, c_uint)
+        self._membarrier = self._bind_syscall(numbers.membarrier, number, c_uint, number)
 
-    def _prototype(self, name: str, result: type[Any], *arguments: type[Any]) -> Callable[..., int]:
-        # One symbol (syscall) under several signatures: an attribute of the library has room for one only.
+    def _bind(self, name: str, result: type[Any], *arguments: type[Any]) -> Callable[..., int]:
+        # A prototype of its own: an attribute of the library has room for one signature of syscall(2) only.
         function: Callable[..., int] = ctypes.CFUNCTYPE(result, *arguments, use_errno=True)((name, self._library))
         return function
 
+    def _bind_syscall(self, number: int, *arguments: type[Any]) -> Callable[..., int]:
+        return functools.partial(self._bind("syscall", c_long, c_long, *arguments), number)
+
     def perf_event_open(self, attr: ctypes.Array[ctypes.c_char], pid: int, cpu: int, group_fd: int, flags: int) -> int:
         """perf_event_open(2)."""
-        return _call(self._open_event, self._numbers.perf_event_open, attr, pid, cpu, group_fd, flags)
+        return _call(self._open_event, attr, pid, cpu, group_fd, flags)
 
     def mmap(self, length: int, protection: int, flags: int, fd: int, offset: int) -> int:
         """mmap(2): the address. Python's own mmap duplicates the fd and so keeps the event alive."""
         address = self._mmap(None, length, protection, flags, fd, offset)
-        if address == _MAP_FAILED or address is None:
+        if address == _MAP_FAILED:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number))
-        return int(address)
+        return address
 
     def munmap(self, address: int, length: int) -> None:
         """munmap(2)."""
@@ -156,11 +138,11 @@ class Libc:
 
     def bpf(self, command: int, attr: ctypes.Array[ctypes.c_char]) -> int:
         """bpf(2)."""
-        return _call(self._bpf, self._numbers.bpf, command, attr, len(attr))
+        return _call(self._bpf, command, attr, len(attr))
 
     def membarrier(self, command: int) -> int:
         """membarrier(2) without flags."""
-        return _call(self._membarrier, self._numbers.membarrier, command, 0, 0)
+        return _call(self._membarrier, command, 0, 0)
 
     def set_thread_name(self, name: bytes) -> None:
         """prctl(2) PR_SET_NAME for the calling thread; the kernel keeps the first 15 bytes."""

@@ -35,7 +35,7 @@ MAX_PATH_BYTES: Final = 4096
 MAX_SYMBOL_BYTES: Final = 512
 """KSYM_NAME_LEN since 6.1 (128 before): the name in KSYMBOL."""
 MAX_TRACE_BYTES: Final = 8192
-"""PERF_MAX_TRACE_SIZE (2048 before 5.18): the payload of a tracepoint, kprobe or uprobe."""
+"""PERF_MAX_TRACE_SIZE (2048 on older kernels): the payload of a tracepoint, kprobe or uprobe."""
 MAX_BRANCH_ENTRIES: Final = 64
 """More than any branch stack in hardware has (LBR 32, BRBE 64)."""
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import subprocess
 import sys
 
 import pytest
 
 from perfring import _fence
-from perfring._libc import Libc, check_fits, syscall_numbers
+from perfring._libc import Libc, _call, check_fits, syscall_numbers
 from perfring._signals import _sigset
 from perfring.errors import Unsupported
 from perfring.linux import LinuxKernel
@@ -71,6 +73,27 @@ def test_a_number_beyond_its_bits_is_refused_by_name(value: int, signed: bool) -
 @pytest.mark.parametrize(("value", "signed"), [(2**31 - 1, True), (-(2**31), True), (0, False), (2**32 - 1, False)])
 def test_a_number_within_its_bits_is_taken(value: int, signed: bool) -> None:
     assert check_fits("pid", value, bits=32, signed=signed) == value
+
+
+def test_an_interrupted_call_is_repeated() -> None:
+    outcomes = [errno.EINTR, errno.EINTR]
+
+    def interrupted_twice(argument: int) -> int:
+        if outcomes:
+            ctypes.set_errno(outcomes.pop())
+            return -1
+        return argument
+
+    assert _call(interrupted_twice, 7) == 7
+
+
+def test_a_failed_call_raises_its_errno() -> None:
+    def fail() -> int:
+        ctypes.set_errno(errno.ENOENT)
+        return -1
+
+    with pytest.raises(FileNotFoundError, match="No such file"):
+        _call(fail)
 
 
 def test_something_that_is_no_number_is_refused() -> None:
