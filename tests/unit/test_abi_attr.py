@@ -56,6 +56,29 @@ def test_a_field_lands_where_c_puts_it(name: str, c_images: dict[str, bytes]) ->
     assert ours == c_images[name]
 
 
+@pytest.mark.parametrize(
+    ("name", "offset"), [("aux_action", 116), ("sig_data", 120), ("config3", 128), ("config4", 136)]
+)
+def test_a_field_newer_than_most_headers_is_at_this_offset(name: str, offset: int) -> None:
+    attr = PerfEventAttr(size=144)
+    setattr(attr, name, 1)
+    assert int.from_bytes(attr.pack()[offset : offset + 4 if name == "aux_action" else offset + 8], sys.byteorder) == 1
+
+
+@pytest.mark.parametrize(("name", "bit"), [("sigtrap", 37), ("defer_callchain", 38), ("defer_output", 39)])
+def test_a_flag_newer_than_most_headers_is_this_bit(name: str, bit: int) -> None:
+    attr = PerfEventAttr()
+    setattr(attr, name, True)
+    assert attr.flags == 1 << (bit if LITTLE else 63 - bit)
+
+
+@pytest.mark.parametrize(("name", "bit"), [("aux_start_paused", 0), ("aux_pause", 1), ("aux_resume", 2)])
+def test_an_aux_flag_is_this_bit_of_aux_action(name: str, bit: int) -> None:
+    attr = PerfEventAttr()
+    setattr(attr, name, True)
+    assert (attr.aux_action, attr.flags) == (1 << (bit if LITTLE else 31 - bit), 0)
+
+
 @pytest.fixture(scope="module")
 def c_images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """For each field, the bytes of a C struct in which that field is 1 and the rest 0."""
