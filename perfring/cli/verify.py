@@ -156,7 +156,7 @@ def _show_tables(results: Iterable[tuple[Arm, Iterator[Measurement]]]) -> bool:
 _HOW_TO_READ: Final = """\
 Equal records fill a ring whose reader waits and never drains.
   predicted  for any such stream: LIVE always wakes, STALLS never, DEPENDS may
-             wake once and then, after a loss, never again
+             fall silent, for instance after a loss
   expected   bytes written when this very stream must wake the reader
   woke at    bytes written when it did"""
 
