@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Self
 
 from perfring import abi
 from perfring.common_attr import CommonAttr
-from perfring.decoding import Decoder, EventLayout
+from perfring.decoding import Decoder
 from perfring.dispatch import Dispatcher
 from perfring.errors import ForkedSession, SessionClosed
 from perfring.events import Tracepoint
+from perfring.layout import EventLayout
 from perfring.opening import Opener
 from perfring.plan import EventKind
+from perfring.planning import warn_of_late_event
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -89,9 +91,14 @@ class Recording:
 
         Raises:
             TracepointNotFound, FilterRefused, PermissionDenied, EventRefused: nothing is left open of it then.
+
+        Warns:
+            WatermarkStallWarning: its records are so large that the watermark, safe until now, can stall. A builder with
+                an empty ``TracepointEvents()`` is told of that before anything is opened.
         """
         self._check()
         spec = CommonAttr.of(self._plan).onto(Tracepoint(name, filter=filter).spec(self._kernel))
+        warn_of_late_event(self._plan, spec, self._kernel, stacklevel=3)
         added = self._opener.add_event(self._opened, spec)
         self._know(added)
         self._dispatcher.name_event(spec.name, spec.kind.value)

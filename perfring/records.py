@@ -18,8 +18,8 @@ from perfring.errors import RawDataError
 from perfring.fields import WeightParts
 
 if TYPE_CHECKING:
-    from perfring.decoding import EventLayout
     from perfring.fields import BranchStack, ReadValues, Registers, UserStack
+    from perfring.layout import EventLayout
     from perfring.tracepoint import Value
 
 __all__ = ["Record", "Sample"]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from perfring.abi import PerfEventAttr
-from perfring.decoding import EventLayout
+from perfring.layout import EventLayout
 
 
 def u16(number: int) -> bytes:

@@ -12,9 +12,10 @@ from perfring.abi import (
     PERF_TYPE_SOFTWARE,
     PerfEventAttr,
 )
-from perfring.decoding import Decoder, EventLayout
+from perfring.decoding import Decoder
 from perfring.draining import RingDrain
 from perfring.errors import BadRecord
+from perfring.layout import EventLayout
 from perfring.opening import OpenRing
 from perfring.records import Record
 from tests.unit.rings import U64, BytesRing, comm

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from perfring.abi import PerfEventAttr
-from perfring.decoding import Decoder, EventLayout
+from perfring.decoding import Decoder
 from perfring.errors import BadRecord, RawDataError
 from perfring.fields import Branch, Count, Registers, UserStack, WeightParts, parse_read
+from perfring.layout import EventLayout
 from perfring.records import Sample
 from perfring.tracepoint import TracepointFormat, parse_format
 from tests.unit.encoder import PLAIN, Form, read_values, record, sample, u32, u64, u64s
