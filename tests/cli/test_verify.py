@@ -65,7 +65,7 @@ def test_one_disagreement_exits_with_1_and_is_listed(
     assert _verify() == 1
     text = capsys.readouterr().out
     assert "right: 381 of 381 agree" in text
-    assert "  1 pages, 56-byte records, watermark 4088: expected never, woke at 4088\n" in text
+    assert "  1 page, 56-byte records, watermark 4088: expected never, woke at 4088\n" in text
 
 
 def test_json_has_the_keys_of_each_measurement(reach: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
