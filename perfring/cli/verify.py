@@ -199,7 +199,7 @@ def _show_summary(console: Console, name: str, rows: list[Measurement]) -> None:
     for row in wrong:
         late = " after a loss" if row.after_loss else ""
         console.print(
-            f"  {row.pages} page{'s' * (row.pages > 1)}, {row.record_bytes}-byte records{late}, watermark {row.watermark}: "
-            f"expected {_bytes(row.predicted_woke_at)}, woke at {_bytes(row.woke_at)}",
+            f"  {row.pages} page{'s' * (row.pages > 1)}, {row.record_bytes}-byte records{late}, "
+            f"watermark {row.watermark}: expected {_bytes(row.predicted_woke_at)}, woke at {_bytes(row.woke_at)}",
             soft_wrap=True,
         )
