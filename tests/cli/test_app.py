@@ -102,6 +102,19 @@ def test_a_reader_that_has_gone_is_no_error_to_speak_of() -> None:
     assert (done.returncode, done.stderr) == (1, "")
 
 
+def test_a_reader_that_goes_before_the_last_flush_is_no_error_either() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    code = (
+        "import sys; from perfring.cli import doctor, main;"
+        "doctor._this_kernel = lambda: sys.exit(print('kept in the buffer'));"
+        "sys.exit(main(['doctor']))"
+    )
+    done = _python(code, stdout=writing)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
 def test_the_help_imports_nothing_heavy() -> None:
     code = (
         f"import sys; from perfring.cli import main; main(['--help']); print([m for m in {HEAVY} if m in sys.modules])"
