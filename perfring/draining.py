@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["RingDrain"]
 
 _READ_BYTES: Final = 256
+_LONGEST_RECORD: Final = 1 << 16
 _U64: Final = (1 << 64) - 1
 
 
@@ -78,7 +79,7 @@ class RingDrain:
         return ahead == 0 or ahead > _U64 >> 1  # positions wrap, so "behind" is the other half of the circle
 
     def drain(self, target: int, budget: int) -> list[Record]:
-        """Takes out at most ``budget`` bytes, up to ``target``, which `head` returned before.
+        """Takes out at most ``budget`` bytes, and one record at least, up to ``target``, which `head` returned before.
 
         The bytes are freed whatever happens to them here: no bad record makes the reader forget its tail.
         """
@@ -86,7 +87,7 @@ class RingDrain:
             return []
         reader = self._reader
         unread = reader.unread(target)
-        length = consumed = min(unread, budget)
+        length = consumed = min(unread, max(budget, _LONGEST_RECORD))
         image = reader.copy(length)
         try:
             records, consumed = self._decoder.decode_run(image, cpu=self.cpu, position=reader.tail, on_bad=self._on_bad)

@@ -31,6 +31,7 @@ from dataclasses import dataclass
 __all__ = [
     "MAX_LOST_BYTES",
     "MAX_RECORD_BYTES",
+    "MIN_LOST_BYTES",
     "MIN_RECORD_BYTES",
     "Outcome",
     "Verdict",
@@ -44,6 +45,8 @@ MIN_RECORD_BYTES = 8
 """A bare header (K35)."""
 MAX_RECORD_BYTES = 65528
 """The largest multiple of 8 that the u16 size in a header holds (K5)."""
+MIN_LOST_BYTES = 24
+"""PERF_RECORD_LOST of an event without the sample_id trailer (K44)."""
 MAX_LOST_BYTES = 72
 """PERF_RECORD_LOST with the longest sample_id trailer (K44)."""
 
@@ -155,7 +158,7 @@ def watermark_verdict(
     size = ring_data_bytes(page_count, page_size)
     _require_int("watermark", watermark, least=0)
     smallest, largest = _record_range(record_bytes)
-    _require_int("lost_bytes", lost_bytes, least=0)
+    _check_lost_bytes(lost_bytes)
     effective = kernel_watermark(watermark, size)
     if overwrite:
         reason = "An overwrite ring refuses no record, so head passes every watermark and the reader is woken (K4)."
@@ -205,6 +208,13 @@ def _record_range(record_bytes: int | tuple[int, int]) -> tuple[int, int]:
     if smallest > largest:
         raise ValueError(f"record_bytes is ({smallest}, {largest}): the smallest comes first")
     return smallest, largest
+
+
+def _check_lost_bytes(lost_bytes: object) -> None:
+    _require_int("lost_bytes", lost_bytes, least=MIN_LOST_BYTES)
+    if lost_bytes not in range(MIN_LOST_BYTES, MAX_LOST_BYTES + 1, 8):
+        span = f"{MIN_LOST_BYTES} to {MAX_LOST_BYTES}"
+        raise ValueError(f"lost_bytes is {lost_bytes}: a PERF_RECORD_LOST is a multiple of 8, from {span} (K44)")
 
 
 def _require_int(name: str, value: object, *, least: int) -> None:

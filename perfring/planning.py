@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from perfring.kernel import Kernel
     from perfring.plan import SessionHook
 
-__all__ = ["DEFAULT_RING_BYTES", "Settings", "make_plan"]
+__all__ = ["DEFAULT_RING_BYTES", "Settings", "make_plan", "warn_of_late_event"]
 
 DEFAULT_RING_BYTES = 512 << 10
 """Data bytes of a ring for which no page count was given: with its metadata page what ``kernel.perf_event_mlock_kb``
@@ -100,6 +99,22 @@ def make_plan(
     )
 
 
+def warn_of_late_event(plan: SessionPlan, spec: EventSpec, kernel: Kernel, *, stacklevel: int) -> None:
+    """Warns where an event that joins an open session makes a watermark unsafe that was safe until then.
+
+    Args:
+        plan: what is open.
+        spec: the event, its attr final.
+        kernel: asked for the limits of call chains.
+        stacklevel: as of `make_plan`.
+    """
+    if plan.max_latency is not None or plan.overwrite:
+        return
+    before, after = (RecordSizes.of(specs, kernel) for specs in (plan.events, (*plan.events, spec)))
+    if _verdict(plan.wakeup_watermark, plan.page_count, before, kernel.page_size).outcome is Outcome.LIVE:
+        _warn_of_stall(plan.wakeup_watermark, plan.page_count, after, kernel.page_size, stacklevel + 1)
+
+
 def _page_count(asked: int | None, page_size: int) -> int:
     """Rounded up to the power of two that the kernel demands (K1)."""
     if asked is None:
@@ -140,7 +155,7 @@ def _common_attr(settings: Settings, ring_bytes: int, *, has_targets: bool) -> C
     return CommonAttr(
         wakeup_watermark=settings.wakeup_watermark or placeholder,
         wakeup_events=settings.wakeup_events,
-        clock_id=time.CLOCK_MONOTONIC_RAW,
+        clock_id=abi.CLOCK_MONOTONIC_RAW,
         inherit=has_targets if settings.inherit is None else settings.inherit,
         enable_on_exec=settings.enable_on_exec,
         user_only=settings.user_only,

@@ -9,7 +9,7 @@ from perfring import abi
 from perfring.common_attr import CommonAttr
 from perfring.decoding import Decoder
 from perfring.dispatch import Dispatcher
-from perfring.errors import ForkedSession, SessionClosed
+from perfring.errors import EventRefused, ForkedSession, SessionClosed
 from perfring.events import Tracepoint
 from perfring.layout import EventLayout
 from perfring.opening import Opener
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from perfring.plan import EventSpec, SessionPlan
 
 __all__ = ["Recording"]
+
+_F_DUPFD_CLOEXEC = 1030
+"""From linux/fcntl.h; the fcntl module does not exist on Windows, where this file must import."""
 
 
 class Recording:
@@ -46,6 +49,7 @@ class Recording:
         self._closed = self._enabled = False
         self._dispatcher = Dispatcher({spec.name: spec.kind.value for spec in plan.events})
         self._decoder = Decoder(default=_layout(plan.leader))
+        self._maps: list[int] = []
         self._opener = Opener(kernel, plan)
         self._opened = self._opener.open_all()
         for ring in self._opened:
@@ -93,8 +97,8 @@ class Recording:
             TracepointNotFound, FilterRefused, PermissionDenied, EventRefused: nothing is left open of it then.
 
         Warns:
-            WatermarkStallWarning: its records are so large that the watermark, safe until now, can stall. A builder with
-                an empty ``TracepointEvents()`` is told of that before anything is opened.
+            WatermarkStallWarning: its records are so large that the watermark, safe until now, can stall. A builder
+                with an empty ``TracepointEvents()`` is told of that before anything is opened.
         """
         self._check()
         spec = CommonAttr.of(self._plan).onto(Tracepoint(name, filter=filter).spec(self._kernel))
@@ -110,13 +114,14 @@ class Recording:
         """Puts each CPU's BPF output event into a BPF_MAP_TYPE_PERF_EVENT_ARRAY, at the index of the CPU.
 
         Args:
-            map_fd: the map's fd, which stays the caller's; or
+            map_fd: the map's fd, which stays the caller's, to be closed at will; or
             id: the map's id; or
             path: where it is pinned in bpffs.
 
         Raises:
             ValueError: not exactly one of the three, or the session has no BPF output event.
-            OSError: bpf(2) refused it.
+            EventRefused: there is no such map.
+            OSError: bpf(2) refused an event.
         """
         self._check()
         if sum(given is not None for given in (map_fd, id, path)) != 1:
@@ -129,15 +134,9 @@ class Recording:
         ]
         if not outputs:
             raise ValueError("the session has no BPF output event: build it with_bpf_output_events()")
-        named = id if id is not None else path
-        if named is None:
-            self._put_into_map(map_fd if map_fd is not None else -1, outputs)
-            return
-        opened = self._kernel.bpf_map_fd(named)
-        try:
-            self._put_into_map(opened, outputs)
-        finally:
-            self._kernel.close(opened)
+        held = self._hold_map(map_fd, id if id is not None else path)
+        for cpu, fd in outputs:
+            self._kernel.bpf_map_update(held, cpu, fd)
 
     # Recording.
 
@@ -198,9 +197,19 @@ class Recording:
         for event in events:
             self._decoder.add(event.id, _layout(event.spec, read_format=event.read_format))
 
-    def _put_into_map(self, map_fd: int, outputs: Iterable[tuple[int, int]]) -> None:
-        for cpu, fd in outputs:
-            self._kernel.bpf_map_update(map_fd, cpu, fd)
+    def _hold_map(self, map_fd: int | None, named: int | str | None) -> int:
+        """An fd of the map that lives as long as the session: the kernel empties the slots with the fd that filled them
+        (K46)."""
+        try:
+            if map_fd is not None:
+                self._maps.append(self._kernel.fcntl(map_fd, _F_DUPFD_CLOEXEC, 0))
+            elif named is not None:
+                self._maps.append(self._kernel.bpf_map_fd(named))
+        except OSError as error:
+            what = f"fd {map_fd}" if map_fd is not None else f"{named!r}"
+            text = f"the BPF map {what} cannot be opened: {error.strerror}; `bpftool map` lists those that are there"
+            raise EventRefused(error.errno or 0, text, event="bpf-output") from error
+        return self._maps[-1]
 
     def _disable(self) -> None:
         self._ioctl_all(abi.PERF_EVENT_IOC_DISABLE)
@@ -218,6 +227,8 @@ class Recording:
     def _close_all(self) -> None:
         for ring in self._opened:
             ring.close(self._kernel)
+        while self._maps:
+            self._kernel.close(self._maps.pop())
 
 
 def _layout(spec: EventSpec, *, read_format: int | None = None) -> EventLayout:

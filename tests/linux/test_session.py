@@ -19,6 +19,7 @@ from perfring.errors import (
     SessionClosed,
     TargetNotFound,
     TracepointNotFound,
+    WatermarkStallWarning,
 )
 from perfring.events import KernelEvents, TracepointEvents
 from perfring.linux import LinuxKernel
@@ -235,6 +236,11 @@ def test_a_tracepoint_can_be_added_while_the_session_runs(kernel: LinuxKernel, a
         actor.getppid(2)
         names = [record.event for record in session.records(duration=0)]
     assert names == [GETPPID, "syscalls:sys_exit_getppid"] * 2
+
+
+def test_a_tracepoint_that_makes_a_safe_watermark_unsafe_is_warned_of(session: Session) -> None:
+    with pytest.warns(WatermarkStallWarning, match="sched:sched_process_exec"):
+        session.add_tracepoint("sched:sched_process_exec")
 
 
 def test_a_tracepoint_added_with_a_refused_filter_leaves_nothing_open(session: Session) -> None:

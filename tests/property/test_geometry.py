@@ -134,14 +134,14 @@ def _models(size: int, watermarks: range, lost_bytes: int) -> Iterator[Model]:
     return (Model(size, watermark, records, lost_bytes) for records in _ranges(size + 8) for watermark in watermarks)
 
 
-@pytest.mark.parametrize("lost_bytes", [8, 24])
+@pytest.mark.parametrize("lost_bytes", [24, 48])
 @pytest.mark.parametrize("size", [64, 128])
 def test_stalls_is_said_exactly_when_no_stream_wakes_the_reader(size: int, lost_bytes: int) -> None:
     for model in _models(size, range(1, size + 2), lost_bytes):
         assert _can_wake(model) is (_verdict(model) is not Outcome.STALLS), model
 
 
-@pytest.mark.parametrize("lost_bytes", [8, 16, 24])
+@pytest.mark.parametrize("lost_bytes", [24, 32, 40])
 def test_no_stream_gets_stuck_at_the_largest_live_watermark(lost_bytes: int) -> None:
     for records in _ranges(56):
         safe = 63 - records[-1] - lost_bytes
@@ -151,7 +151,7 @@ def test_no_stream_gets_stuck_at_the_largest_live_watermark(lost_bytes: int) -> 
             assert not _can_get_stuck(model), model
 
 
-@pytest.mark.parametrize("lost_bytes", [8, 16, 24])
+@pytest.mark.parametrize("lost_bytes", [24, 32, 40])
 def test_one_byte_above_the_largest_live_watermark_some_stream_gets_stuck(lost_bytes: int) -> None:
     for largest in range(8, 56 - lost_bytes, 8):
         model = Model(64, 64 - largest - lost_bytes, range(8, largest + 8, 8), lost_bytes)
@@ -164,7 +164,7 @@ def _models_of_rings(draw: st.DrawFn) -> Model:
     size = draw(st.sampled_from([64, 128, 256]))
     low = 8 * draw(st.integers(1, size // 8 + 1))
     high = low + 8 * draw(st.integers(0, 3))
-    lost_bytes = 8 * draw(st.integers(1, 9))
+    lost_bytes = 8 * draw(st.integers(3, 9))
     return Model(size, draw(st.integers(1, size + 1)), range(low, high + 8, 8), lost_bytes)
 
 
