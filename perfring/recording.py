@@ -198,8 +198,7 @@ class Recording:
             self._decoder.add(event.id, _layout(event.spec, read_format=event.read_format))
 
     def _hold_map(self, map_fd: int | None, named: int | str | None) -> int:
-        """An fd of the map that lives as long as the session: the kernel empties the slots with the fd that filled them
-        (K46)."""
+        """An fd of the map, for the session's life: the kernel empties slots with the fd that filled them (K46)."""
         try:
             if map_fd is not None:
                 self._maps.append(self._kernel.fcntl(map_fd, _F_DUPFD_CLOEXEC, 0))
