@@ -21,6 +21,7 @@ from tests.conftest import MADE_BY, held_resources
 
 if TYPE_CHECKING:
     from perfring.linux import LinuxKernel
+    from tests.linux._rig import Rig
 
 GATE = "PERFRING_LINUX"
 HOW_TO_FORCE = f"`perfring doctor` explains; {GATE}=1 makes these tests compulsory, {GATE}=0 switches them off"
@@ -121,6 +122,16 @@ def kernel() -> LinuxKernel:
     from perfring.linux import LinuxKernel
 
     return LinuxKernel()
+
+
+@pytest.fixture
+def rig(kernel: LinuxKernel) -> Iterator[Rig]:
+    """Opens and maps for the tests of the facts; closed with the test."""
+    from tests.linux._rig import Rig
+
+    made = Rig(kernel)
+    yield made
+    made.close()
 
 
 @pytest.hookimpl(wrapper=True)
