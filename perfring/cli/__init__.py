@@ -60,7 +60,7 @@ def build_app(names: Iterable[str] = COMMANDS) -> typer.Typer:
     app.callback(help=_HELP)(_options_of_all_commands)
     for name in names:
         module = import_module(f"{__name__}.{name}")
-        app.command(name)(getattr(module, name))
+        app.command(name, context_settings=getattr(module, "CONTEXT_SETTINGS", None))(getattr(module, name))
     return app
 
 

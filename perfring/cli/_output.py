@@ -1,0 +1,102 @@
+"""Where the records go: whole lines, one write(2) for each batch."""
+
+from __future__ import annotations
+
+import os
+import stat
+from json import JSONEncoder
+from typing import TYPE_CHECKING, Any, Final, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
+
+    from perfring.cli._lines import Lines
+    from perfring.records import Record
+
+__all__ = ["JsonWriter", "LineWriter", "Output"]
+
+_STDOUT: Final = 1
+
+
+class Output:
+    """A file, or standard output, that takes whole lines.
+
+    When a write fails in the midst of a line, as on a full disk, a regular file is cut back to its last whole line.
+
+    Args:
+        path: the file, made or emptied; None for standard output, which stays open.
+
+    Raises:
+        OSError: it cannot be opened for writing; ``filename`` is the path.
+    """
+
+    def __init__(self, path: str | None) -> None:
+        self.name = path
+        self._fd = (
+            _STDOUT if path is None else os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.name is not None:
+            os.close(self._fd)
+
+    def write(self, text: str) -> None:
+        """Writes lines; what is no UTF-8 in a name is escaped.
+
+        Raises:
+            BrokenPipeError: nobody reads standard output any more.
+            OSError: the disk is full, or the like; ``filename`` says where.
+        """
+        data = text.encode("utf-8", "backslashreplace")
+        written = 0
+        try:
+            while written < len(data):
+                written += os.write(self._fd, data[written:] if written else data)
+        except OSError as error:
+            self._cut_back(data[:written])
+            error.filename = self.name or "standard output"
+            raise
+
+    def _cut_back(self, written: bytes) -> None:
+        if written and self.name is not None and stat.S_ISREG(os.fstat(self._fd).st_mode):
+            torn = len(written) - (written.rfind(b"\n") + 1)
+            os.ftruncate(self._fd, os.lseek(self._fd, 0, os.SEEK_CUR) - torn)
+
+
+class JsonWriter:
+    """Records as JSON lines, in the schema of `Record.to_dict`."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        # Escaped to ASCII, so that the surrogates of undecodable names survive.
+        self._encode = JSONEncoder(separators=(",", ":"), check_circular=False).encode
+
+    def write(self, records: Iterable[Record]) -> None:
+        """Writes them at once; raises as `Output.write`."""
+        encode = self._encode
+        self._output.write("".join([f"{encode(record.to_dict())}\n" for record in records]))
+
+    def finish(self, figures: dict[str, Any]) -> None:
+        """The last line."""
+        self._output.write(self._encode({"summary": figures}) + "\n")
+
+
+class LineWriter:
+    """Records as lines for people."""
+
+    def __init__(self, output: Output, lines: Lines) -> None:
+        self._output = output
+        self._line = lines.of
+
+    def write(self, records: Iterable[Record]) -> None:
+        """Writes them at once; raises as `Output.write`."""
+        self._output.write("".join(map(self._line, records)))
+
+    def finish(self, figures: dict[str, Any]) -> None:
+        """People get their summary on its own."""

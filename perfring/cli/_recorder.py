@@ -1,0 +1,185 @@
+"""One run of ``perfring record``: opens, reads until something ends it, and sums up."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import typer
+
+from perfring.cli._child import Command, CommandNotStarted
+from perfring.cli._lines import Lines, Names
+from perfring.cli._output import JsonWriter, LineWriter, Output
+from perfring.cli._tally import Tally
+from perfring.errors import SessionClosed
+from perfring.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+    from rich.console import Console
+
+    from perfring.cli._choices import Choices
+    from perfring.kernel import Kernel
+    from perfring.plan import SessionPlan
+
+__all__ = ["Recorder"]
+
+_STDERR: Final = 2
+_LIVE_PER_SECOND: Final = 4
+
+
+class Recorder:
+    """Carries a plan out.
+
+    Args:
+        kernel: what to record on.
+        plan: what to record; of a command everything but its pid.
+        choices: the rest of what the command line said.
+        json: whether records are JSON lines.
+        path: the file for them; ``-`` is standard output, None as well.
+    """
+
+    def __init__(self, kernel: Kernel, plan: SessionPlan, choices: Choices, *, json: bool, path: str | None) -> None:
+        self._kernel = kernel
+        self._plan = plan
+        self._choices = choices
+        self._json = json or path is not None
+        self._path = None if path == "-" else path
+        self._expired = False
+
+    def run(self) -> int:
+        """Returns the exit status of ``perfring record``.
+
+        Raises:
+            PerfringError, OSError: the kernel refused something, or a file cannot be written; nothing is left behind.
+        """
+        with ExitStack() as opened:
+            command = self._fork(opened)
+            cpu_before = time.process_time()
+            session = opened.enter_context(Session(self._kernel, self._plan))
+            tally = Tally(session, cpu_seconds_before=cpu_before)
+            session.on_error(lambda error, record: tally.note(error))  # noqa: ARG005 - the callback's signature
+            writer = self._writer(opened.enter_context(Output(self._path)))
+            with _stopped_by_signals(session), self._live(tally):
+                try:
+                    self._begin(session, command, opened)
+                except CommandNotStarted as error:
+                    typer.echo(f"perfring: {error.filename}: {error.strerror}", err=True)
+                    return error.status
+                self._read(session, tally, writer)
+            return self._finish(command, tally, writer)
+
+    def _fork(self, opened: ExitStack) -> Command | None:
+        """The child comes first: before any thread, and without any of our fds. The plan then gets its pid."""
+        if not self._choices.command:
+            return None
+        stdout = _STDERR if self._path is None else None
+        command = opened.enter_context(Command(self._choices.command, stdout=stdout))
+        self._plan = replace(self._plan, pids=(command.pid,))
+        return command
+
+    def _writer(self, output: Output) -> JsonWriter | LineWriter:
+        if self._json:
+            return JsonWriter(output)
+        return LineWriter(output, Lines(Names(self._kernel), colour=_has_colour()))
+
+    def _begin(self, session: Session, command: Command | None, opened: ExitStack) -> None:
+        """Starts what is recorded; arranges for the end."""
+        if command is not None:
+            command.release()
+            command.on_exit(lambda: _stop(session))
+        else:
+            session.enable()
+        if self._choices.duration is not None:
+            timer = threading.Timer(self._choices.duration, self._expire, (session,))
+            timer.daemon = True
+            timer.start()
+            opened.callback(timer.cancel)
+
+    def _expire(self, session: Session) -> None:
+        self._expired = True
+        _stop(session)
+
+    def _read(self, session: Session, tally: Tally, writer: JsonWriter | LineWriter) -> None:
+        tally.begin()
+        if self._choices.environment:
+            known = list(session.environment())
+            tally.synthesized = len(known)
+            writer.write(known)
+        for batch in session.batches():
+            tally.add(batch)
+            writer.write(batch)
+        tally.end()
+
+    def _finish(self, command: Command | None, tally: Tally, writer: JsonWriter | LineWriter) -> int:
+        figures = tally.summary()
+        writer.finish(figures)
+        status = 0
+        if command is not None:
+            status = command.finish()
+            status = 0 if self._expired else status
+        sys.stdout.flush()
+        _console(stderr=self._path is None).print(tally.for_people(figures), end="")
+        return status
+
+    @contextmanager
+    def _live(self, tally: Tally) -> Iterator[None]:
+        """Counts that move, on stderr, unless the records would run through them."""
+        console = _console(stderr=True)
+        if not console.is_terminal or (self._path is None and sys.stdout.isatty()):
+            yield
+            return
+        from rich.live import Live
+
+        with Live(
+            console=console,
+            get_renderable=tally.live,
+            refresh_per_second=_LIVE_PER_SECOND,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        ):
+            yield
+
+
+def _console(*, stderr: bool) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False)
+
+
+def _has_colour() -> bool:
+    console = _console(stderr=False)
+    return console.is_terminal and not console.no_color and console.color_system is not None
+
+
+def _stop(session: Session) -> None:
+    with suppress(SessionClosed):  # it has ended by itself
+        session.stop()
+
+
+@contextmanager
+def _stopped_by_signals(session: Session) -> Iterator[None]:
+    """The first SIGINT or SIGTERM drains and ends the recording, the second leaves at once."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    asked: list[int] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - as signal(2) wants it
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+        _stop(session)
+
+    before = [signal.signal(number, handle) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

@@ -1,0 +1,129 @@
+"""``perfring record``: what the kernel tells, on the screen, as JSON lines or into a file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+if TYPE_CHECKING:
+    from perfring.cli._choices import Choices
+    from perfring.kernel import Kernel
+    from perfring.plan import SessionPlan
+
+__all__ = ["CONTEXT_SETTINGS", "record"]
+
+CONTEXT_SETTINGS: Final = {"allow_interspersed_args": False}
+"""The options end where the command begins: its own options are its own, with and without ``--``."""
+
+
+def record(
+    command: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[-- COMMAND ARGS...]", help="Run this and record it.", show_default=False),
+    ] = None,
+    events: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-e",
+            "--event",
+            metavar="NAMES",
+            help="cpu-clock, context-switches, sched:sched_switch ...; commas between several, or once more.",
+            show_default="cpu-clock",
+        ),
+    ] = None,
+    frequency: Annotated[
+        int | None,
+        typer.Option(
+            "-F", "--freq", metavar="HZ", help="Samples per second of clocks and counters.", show_default="99"
+        ),
+    ] = None,
+    call_graph: Annotated[
+        bool, typer.Option("-g", "--call-graph", help="Record the call chain of each sample.")
+    ] = False,
+    filters: Annotated[
+        list[str] | None,
+        typer.Option("--filter", metavar="EXPR", help="Kernel-side filter of the tracepoint; of several: NAME: EXPR."),
+    ] = None,
+    side_band: Annotated[bool, typer.Option(help="Record names, mappings, births and deaths of tasks, too.")] = True,
+    environment: Annotated[
+        bool, typer.Option("--environment", help="Begin with the names and mappings of what runs already.")
+    ] = False,
+    pids: Annotated[
+        list[int] | None, typer.Option("-p", "--pid", metavar="PID", help="Record this process; once more for others.")
+    ] = None,
+    cpus: Annotated[str | None, typer.Option("-C", "--cpu", metavar="LIST", help="On these CPUs only: 0-3,5.")] = None,
+    user_only: Annotated[bool, typer.Option("--user-only", help="Leave out the kernel; needs no privilege.")] = False,
+    duration: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Stop after so long; a command is ended then.")
+    ] = None,
+    pages: Annotated[
+        int | None, typer.Option(metavar="N", help="Data pages of each CPU's ring.", show_default="512 KiB")
+    ] = None,
+    watermark: Annotated[
+        int | None, typer.Option(metavar="BYTES", help="Wake the reader for so many.", show_default="a quarter ring")
+    ] = None,
+    wakeup_events: Annotated[int | None, typer.Option(metavar="N", help="Wake the reader for every N samples.")] = None,
+    max_latency: Annotated[
+        str, typer.Option(metavar="SECONDS", help="Look for records that often at least; 'none': only when woken.")
+    ] = "1",
+    json: Annotated[bool, typer.Option("--json", help="JSON lines, the last one is the summary.")] = False,
+    output: Annotated[
+        str | None, typer.Option("-o", "--output", metavar="FILE", help="JSON lines into a file; - is standard output.")
+    ] = None,
+) -> None:
+    """Record a command, processes or the whole machine, until it ends, the time is over, or Ctrl-C.
+
+    Without COMMAND and --pid the whole machine is recorded. When records go to standard output, what the command prints
+    goes to standard error. Ctrl-C drains the rings and then sums up; a second one leaves at once.
+
+    Exit status: the command's own (128 + signal when killed, 127 and 126 when it cannot be run), else 0. 1 for an
+    error, 2 for wrong usage.
+    """
+    from perfring.cli._choices import Choices
+    from perfring.cli._recorder import Recorder
+
+    choices = Choices(
+        events=events or (),
+        frequency=frequency,
+        call_graph=call_graph,
+        filters=filters or (),
+        side_band=side_band,
+        environment=environment,
+        pids=pids or (),
+        cpus=cpus,
+        user_only=user_only,
+        duration=duration,
+        pages=pages,
+        watermark=watermark,
+        wakeup_events=wakeup_events,
+        max_latency=max_latency,
+        command=command or [],
+    )
+    kernel = _this_kernel()
+    plan = _plan(choices, kernel)
+    raise typer.Exit(Recorder(kernel, plan, choices, json=json, path=output).run())
+
+
+def _this_kernel() -> Kernel:
+    from perfring.linux import LinuxKernel
+
+    return LinuxKernel()
+
+
+def _plan(choices: Choices, kernel: Kernel) -> SessionPlan:
+    import warnings
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            plan = choices.plan(kernel)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+    for warning in caught:
+        _say(f"warning: {warning.message}")
+    return plan
+
+
+def _say(text: str) -> None:
+    typer.echo(f"perfring: {text}", err=True)
