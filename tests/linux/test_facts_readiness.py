@@ -121,7 +121,7 @@ def test_k14_poll_takes_the_readiness_whatever_it_asks_for(rig: Rig, crossed: in
 def test_k14_select_takes_the_readiness_in_any_of_its_sets(rig: Rig, crossed: int, place: int) -> None:
     sets: list[list[int]] = [[], [], []]
     sets[place] = [crossed]
-    select.select(*sets, 0)
+    select.select(sets[0], sets[1], sets[2], 0)
     assert rig.ask(crossed) == 0
 
 
@@ -266,16 +266,23 @@ def test_k19_hup_is_level_triggered(rig: Rig) -> None:
     assert [epoll.poll(0) for _ in range(3)] == [[(fd, HUP)]] * 3
 
 
+def _fork_until_told(reader: int) -> None:
+    if os.fork() == 0:
+        os.read(reader, 1)
+        os._exit(0)
+
+
 def test_k19_a_child_that_inherited_the_event_holds_hup_back(rig: Rig) -> None:
     reader, writer = os.pipe()
-    child = rig.child(lambda: os.fork() or (os.read(reader, 1), os._exit(0)))
+    child = rig.child(lambda: _fork_until_told(reader))
     fd, _ = rig.ring(dummy(inherit=True), pid=child.pid, cpu=0)
     child.step()
     child.finish()
     assert rig.ask(fd) == 0
     os.write(writer, b".")
     until(lambda: rig.ask(fd) == HUP, "HUP after the grandchild's exit")
-    os.close(reader), os.close(writer)
+    os.close(reader)
+    os.close(writer)
 
 
 def test_k19_with_another_live_event_in_the_ring_only_that_ones_fd_reports_data(rig: Rig) -> None:
