@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import struct
 import time
@@ -146,11 +147,18 @@ def test_k23_pausing_does_not_signal(rig: Rig) -> None:
 
 @pytest.fixture
 def half_rate() -> Iterator[int]:
-    """The highest sampling rate, halved for a moment."""
-    before = RATE.read_text()
-    RATE.write_text(str(int(before) // 2))
-    yield int(before)
-    RATE.write_text(before)
+    """The highest sampling rate, halved for a moment; yields what it was.
+
+    The lock keeps two runs on one machine from restoring each other's half.
+    """
+    with RATE.open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        before = RATE.read_text()
+        RATE.write_text(str(int(before) // 2))
+        try:
+            yield int(before)
+        finally:
+            RATE.write_text(before)
 
 
 def test_k24_a_clock_faster_than_the_sysctl_is_throttled_and_let_go_again(rig: Rig, half_rate: int) -> None:
