@@ -19,7 +19,7 @@ LAYERS = {
     "what the kernel defines": ("abi",),
     "the seam and the rule": ("kernel", "errors", "geometry"),
     "bytes and files": (
-        *("fields", "records", "sideband", "layout", "decoding", "record_sizes", "ring", "statistics"),
+        *("fields", "bodies", "records", "sideband", "layout", "decoding", "record_sizes", "ring", "statistics"),
         *("procfs", "tracepoint", "tracefs", "findings", "permissions", "environment"),
     ),
     "what to record": ("plan", "sampling", "common_attr", "events", "event_names", "planning"),
