@@ -8,8 +8,10 @@ faults, migrations and clock samples compare as lower bounds, everything else ex
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import platform
 import signal
 import socket
 import subprocess
@@ -17,8 +19,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from perfring._libc import syscall_numbers
+from simkernel.contract.linux_bpf import LARGEST_PAYLOAD
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
+
+    from simkernel.contract.linux_bpf import LinuxBpfOutput
 
 __all__ = ["ActorGone", "LinuxActor"]
 
@@ -36,12 +44,14 @@ class LinuxActor:
 
     Args:
         cpu: the CPU on which it runs.
+        bpf_output: gives what `emit` writes into; called when it is needed first.
     """
 
     pid: int
     """The process id: its only thread has the same id."""
 
-    def __init__(self, cpu: int = 0) -> None:
+    def __init__(self, cpu: int = 0, *, bpf_output: Callable[[], LinuxBpfOutput] | None = None) -> None:
+        self._bpf_output = bpf_output
         self._control, theirs = socket.socketpair()
         with theirs:
             # -I -S: no site, no environment; the actor needs os, json and socket, and nothing of the project.
@@ -51,10 +61,10 @@ class LinuxActor:
         self.pid = self._process.pid
         self.pin(cpu)
 
-    @classmethod
-    def _of_child(cls, pid: int, control: socket.socket) -> LinuxActor:
-        actor = cls.__new__(cls)
+    def _of_child(self, pid: int, control: socket.socket) -> LinuxActor:
+        actor = LinuxActor.__new__(LinuxActor)
         actor.pid, actor._control, actor._process = pid, control, None
+        actor._bpf_output = self._bpf_output
         control.settimeout(_PATIENCE)
         return actor
 
@@ -88,6 +98,30 @@ class LinuxActor:
     def touch_pages(self, n: int) -> None:
         """Writes to so many new pages: a minor fault each."""
         self._order("touch_pages", n)
+
+    def emit(self, payload: bytes) -> None:
+        """bpf_perf_event_output: one PERF_COUNT_SW_BPF_OUTPUT sample into what is connected for the actor's CPU.
+
+        A full ring takes nothing and counts a loss, which is no error here.
+
+        Args:
+            payload: 1 to 65516 bytes.
+
+        Raises:
+            OSError: ENOENT, nothing is connected for this CPU; EOPNOTSUPP, the event does not run here and now.
+            RuntimeError: the actor was made without ``bpf_output``; `LinuxArm.actor` gives it one.
+            ValueError: the payload is empty or too long.
+        """
+        if not 1 <= len(payload) <= LARGEST_PAYLOAD:
+            raise ValueError(f"a payload of {len(payload)} bytes: it must be 1 to {LARGEST_PAYLOAD}")
+        if self._bpf_output is None:
+            raise RuntimeError(f"actor {self.pid} has no BPF output; LinuxArm.actor() makes one that has")
+        output = self._bpf_output()
+        output.set_payload(payload)
+        number = syscall_numbers(platform.machine()).bpf
+        result = -self._order("emit", number, len(payload), send_fd=output.program_fd)
+        if result not in (0, errno.ENOSPC):
+            raise OSError(result, os.strerror(result))
 
     def spend(self, ns: int) -> None:
         """Keeps the CPU busy for so many nanoseconds of its own time."""
