@@ -26,6 +26,7 @@ __all__ = ["Record", "Sample"]
 
 _CPU_MODES = ("unknown", "kernel", "user", "hypervisor", "guest_kernel", "guest_user")
 _COMMON = ("cpu", "position", "time", "pid", "tid", "id", "event")
+_TOLD_BY_LAYOUT = ("time", "pid", "tid", "id")
 
 
 class Record:
@@ -115,6 +116,8 @@ class Record:
 
 def _plain(value: object) -> object:
     """A value as JSON can hold it."""
+    if type(value) is int:  # nearly all of them are
+        return value
     if isinstance(value, bytes | bytearray | memoryview):
         return value.hex()
     if isinstance(value, dict):
@@ -154,6 +157,11 @@ class Sample(Record):
         self._values = values
         time_at = layout.time_at
         self.time = None if time_at is None else values[time_at]
+
+    @property
+    def values(self) -> tuple[Any, ...]:
+        """All fields in the order of the sample: ``layout.places`` tells which is which."""
+        return self._values
 
     def _get(self, name: str) -> Any:
         at = self.layout.places.get(name)
@@ -336,6 +344,20 @@ class Sample(Record):
             if self.fields is not None:
                 found["fields"] = self.fields
                 del found["raw"]
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `Record.to_dict`, at half the price: samples come by the million."""
+        values, places = self._values, self.layout.places
+        found: dict[str, Any] = {"kind": self.kind, "cpu": self.cpu, "position": self.position}
+        for name in _TOLD_BY_LAYOUT:
+            at = places.get(name)
+            found[name] = None if at is None else values[at]
+        found["event"] = self.event
+        if self.position < 0:
+            found["synthesized"] = True
+        for name, value in self.details().items():
+            found[name] = value if type(value) is int else _plain(value)
         return found
 
     def __eq__(self, other: object) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
-from json import JSONEncoder
 from typing import TYPE_CHECKING, Any, Final, Self
+
+from perfring.cli._json import JsonLines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -74,17 +75,15 @@ class JsonWriter:
 
     def __init__(self, output: Output) -> None:
         self._output = output
-        # Escaped to ASCII, so that the surrogates of undecodable names survive.
-        self._encode = JSONEncoder(separators=(",", ":"), check_circular=False).encode
+        self._lines = JsonLines()
 
     def write(self, records: Iterable[Record]) -> None:
         """Writes them at once; raises as `Output.write`."""
-        encode = self._encode
-        self._output.write("".join([f"{encode(record.to_dict())}\n" for record in records]))
+        self._output.write("".join(map(self._lines.of, records)))
 
     def finish(self, figures: dict[str, Any]) -> None:
         """The last line."""
-        self._output.write(self._encode({"summary": figures}) + "\n")
+        self._output.write(self._lines.summary(figures))
 
 
 class LineWriter:
