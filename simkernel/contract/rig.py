@@ -84,6 +84,7 @@ class Rig:
         self.arm = arm
         self.kernel = arm.kernel
         self.cpus = arm.kernel.online_cpus()
+        self._fds: set[int] = set()
         self._undo = contextlib.ExitStack()
         self._undo.callback(arm.close)
 
@@ -99,8 +100,8 @@ class Rig:
         return self.another_actor()
 
     def another_actor(self, *, cpu: int | None = None) -> Actor:
-        """One more."""
-        return self.closing(self.arm.actor(self.cpus[0] if cpu is None else cpu))
+        """One more; the arm ends it."""
+        return self.arm.actor(self.cpus[0] if cpu is None else cpu)
 
     def closing(self, actor: Actor) -> Actor:
         """The actor, which ends with the check: for those that were forked."""
@@ -154,12 +155,14 @@ class Rig:
         if pid is None:
             pid = (actor or self.actor).pid
         fd = self.kernel.perf_event_open(attr, pid, cpu, group_fd, flags | abi.PERF_FLAG_FD_CLOEXEC)
+        self._fds.add(fd)
         self._undo.callback(self.close_fd, fd)
         return fd
 
     def close_fd(self, fd: int) -> None:
-        """Closes it if it still is open."""
-        with contextlib.suppress(OSError):
+        """Closes an event, once: its number may soon be another's."""
+        if fd in self._fds:
+            self._fds.remove(fd)
             self.kernel.close(fd)
 
     def map(self, fd: int, pages: int = 1, *, writable: bool = True, shared: bool = True, offset: int = 0) -> RawRing:

@@ -121,7 +121,7 @@ def check_scribbling_over_data_size_does_not_disturb_the_kernels_own(rig: Rig) -
 @check("K3")
 def check_records_are_written_while_the_event_is_open_though_its_fd_was_closed(rig: Rig) -> None:
     ring = rig.ring(rig.samples())
-    rig.kernel.close(ring.fd)
+    rig.close_fd(ring.fd)
     rig.actor.getppid(2)
     expect(ring.head, 32, "a mapping keeps its event alive; head after its fd was closed")
 
