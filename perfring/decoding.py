@@ -17,11 +17,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping
-from struct import Struct
 from typing import TYPE_CHECKING
 
 from perfring import abi
+from perfring.bodies import load_body
 from perfring.errors import BadRecord
+from perfring.fields import repeated, take_read
 from perfring.sideband import RECORD_CLASSES, Read, SideBand, UnknownRecord
 
 if TYPE_CHECKING:
@@ -30,10 +31,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Decoder"]
 
-_HEADER = Struct("=IHH")
+_HEADER = abi.HEADER
 _HEADER_SIZE = _HEADER.size
 _U64_MASK = (1 << 64) - 1
-_WORD = Struct("=Q")
+_WORD = repeated(1, "Q")
 
 
 class Decoder:
@@ -152,18 +153,22 @@ class Decoder:
         writer = self._writer(record)
         layout = writer or self._default
         made_by = RECORD_CLASSES.get(record_type, UnknownRecord)
+        event = writer.name if writer else None
+        made = made_by(cpu=cpu, position=position, misc=misc, size=len(record), event=event)
         stop = len(record) - layout.trailer_size
-        if stop < _HEADER_SIZE and made_by is not UnknownRecord:
+        if stop >= _HEADER_SIZE:
+            layout.load_trailer(made, record)
+        elif made_by is UnknownRecord:
+            stop = len(record)
+        else:
             raise ValueError(f"no room for the trailer of {layout.trailer_size} bytes")
-        trailer = layout.trailer(record) if stop >= _HEADER_SIZE else {}
-        made = made_by(
-            cpu=cpu, position=position, misc=misc, size=len(record), event=writer.name if writer else None, **trailer
-        )
-        made.load(record[_HEADER_SIZE : stop if trailer else len(record)])
+        body = record[_HEADER_SIZE:stop]
         if isinstance(made, UnknownRecord):
-            made.record_type = record_type
-        elif writer is not None and isinstance(made, Read):
-            made.load_values(writer.read_format)
+            made.record_type, made.body = record_type, body
+        else:
+            load_body(made, body)
+        if writer is not None and isinstance(made, Read):
+            made.values, _ = take_read(writer.read_format, made.raw_values, 0)
         return made
 
     def _writer(self, record: bytes) -> EventLayout | None:

@@ -6,17 +6,13 @@ Must match the comments on PERF_RECORD_SAMPLE and ``struct read_format`` in linu
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from functools import lru_cache
+from operator import itemgetter
 from struct import Struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from perfring.abi import (
-    PERF_FORMAT_GROUP,
-    PERF_FORMAT_ID,
-    PERF_FORMAT_LOST,
-    PERF_FORMAT_TOTAL_TIME_ENABLED,
-    PERF_FORMAT_TOTAL_TIME_RUNNING,
-)
+from perfring.abi import READ_FORMAT_BITS, read_counter_names, read_header_names
 
 __all__ = [
     "Branch",
@@ -29,23 +25,15 @@ __all__ = [
     "WeightParts",
     "check_read_format",
     "parse_read",
+    "repeated",
     "take_read",
-    "words",
 ]
-
-_READ_FORMAT_BITS = (
-    PERF_FORMAT_TOTAL_TIME_ENABLED
-    | PERF_FORMAT_TOTAL_TIME_RUNNING
-    | PERF_FORMAT_ID
-    | PERF_FORMAT_GROUP
-    | PERF_FORMAT_LOST
-)
 
 
 @lru_cache(maxsize=512)
-def words(count: int) -> Struct:
-    """The Struct of so many u64; cached, for call chains of the same depth come again and again."""
-    return Struct(f"={count}Q")
+def repeated(count: int, code: str) -> Struct:
+    """The Struct of so many numbers; cached, for call chains of the same depth come again and again."""
+    return Struct(f"={count}{code}")
 
 
 class Count(NamedTuple):
@@ -240,8 +228,8 @@ def parse_read(read_format: int, data: bytes) -> ReadValues:
 
 def check_read_format(read_format: int) -> None:
     """Raises ValueError for bits that no known kernel writes: their fields would shift all that follow."""
-    if read_format & ~_READ_FORMAT_BITS:
-        raise ValueError(f"read_format {read_format:#x} has bits beyond the known {_READ_FORMAT_BITS:#x}")
+    if read_format & ~READ_FORMAT_BITS:
+        raise ValueError(f"read_format {read_format:#x} has bits beyond the known {READ_FORMAT_BITS:#x}")
 
 
 def take_read(read_format: int, data: bytes, offset: int) -> tuple[ReadValues, int]:
@@ -250,34 +238,42 @@ def take_read(read_format: int, data: bytes, offset: int) -> tuple[ReadValues, i
     Raises:
         ValueError: it does not fit into ``data``.
     """
-    group = bool(read_format & PERF_FORMAT_GROUP)
-    has_enabled = bool(read_format & PERF_FORMAT_TOTAL_TIME_ENABLED)
-    has_running = bool(read_format & PERF_FORMAT_TOTAL_TIME_RUNNING)
-    entry = 1 + bool(read_format & PERF_FORMAT_ID) + bool(read_format & PERF_FORMAT_LOST)
-    counts = _word(data, offset) if group else 1
-    total = group + has_enabled + has_running + counts * entry
-    if total * 8 > len(data) - offset:
-        raise ValueError(f"{counts} counts of read_format {read_format:#x} do not fit into {len(data) - offset} bytes")
-    numbers = list(words(total).unpack_from(data, offset))
-    # The leading words stand in another order in the two forms: the value comes first only outside a group.
-    first = [numbers.pop(0)]
-    enabled = numbers.pop(0) if has_enabled else None
-    running = numbers.pop(0) if has_running else None
-    flat = numbers if group else first + numbers
-    entries = tuple(_count(read_format, flat[i : i + entry]) for i in range(0, counts * entry, entry))
-    return ReadValues(entries, enabled, running), offset + total * 8
+    shape = _read_shape(read_format)
+    header, offset = _take_words(read_format, data, offset, shape.once) if shape.once else ((), offset)
+    counters = header[0] if header else 1
+    numbers, end = _take_words(read_format, data, offset, counters * shape.each)
+    starts = range(0, len(numbers), shape.each)
+    counts = [Count._make(shape.counter((*numbers[start : start + shape.each], None))) for start in starts]
+    return ReadValues(tuple(counts), *shape.times((*(header or numbers), None))), end
 
 
-def _count(read_format: int, numbers: list[int]) -> Count:
-    rest = iter(numbers)
-    value = next(rest)
-    event_id = next(rest) if read_format & PERF_FORMAT_ID else None
-    lost = next(rest) if read_format & PERF_FORMAT_LOST else None
-    return Count(value, event_id, lost)
+class _ReadShape(NamedTuple):
+    """How ``struct read_format`` looks: so many u64 once, so many for each counter, and what picks the values.
+
+    The pickers are given one None behind the numbers: what they find in place of a number that was not asked for.
+    """
+
+    once: int
+    each: int
+    counter: Callable[[tuple[int | None, ...]], tuple[Any, ...]]
+    times: Callable[[tuple[int | None, ...]], tuple[Any, ...]]
 
 
-def _word(data: bytes, offset: int) -> int:
-    if len(data) - offset < 8:
-        raise ValueError(f"no room for the number of counts: {len(data) - offset} bytes are left")
-    count: int = words(1).unpack_from(data, offset)[0]
-    return count
+@lru_cache(maxsize=READ_FORMAT_BITS + 1)
+def _read_shape(read_format: int) -> _ReadShape:
+    once, each = read_header_names(read_format), read_counter_names(read_format)
+    counter = _picker(each, ("value", "id", "lost"))
+    return _ReadShape(len(once), len(each), counter, _picker(once or each, ("time_enabled", "time_running")))
+
+
+def _picker(names: tuple[str, ...], wanted: tuple[str, ...]) -> Callable[[tuple[int | None, ...]], tuple[Any, ...]]:
+    return itemgetter(*(names.index(name) if name in names else -1 for name in wanted))
+
+
+def _take_words(read_format: int, data: bytes, offset: int, count: int) -> tuple[tuple[int, ...], int]:
+    # Before a Struct of that many words is made: the count of a corrupt record may be 2**64 - 1.
+    end = offset + 8 * count
+    if end > len(data):
+        left = max(0, len(data) - offset)
+        raise ValueError(f"{count} words of read_format {read_format:#x} do not fit into {left} bytes")
+    return repeated(count, "Q").unpack_from(data, offset), end

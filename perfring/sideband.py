@@ -1,18 +1,16 @@
 """The records that are no samples: losses, names, mappings, births and deaths of tasks, switches.
 
-Each class reads its own payload, which lies between the header and the sample_id trailer (K35), as the comments of
-``enum perf_event_type`` in linux/perf_event.h lay it out. A payload may be longer than what is read: the header
-promises that new fields come behind the old ones.
+The classes say what there is; where it stands in the bytes is told by `perfring.abi.RECORD_BODIES`, and
+`perfring.bodies` reads it from there.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from struct import Struct
 from typing import Any, ClassVar
 
 from perfring import abi
-from perfring.fields import Namespace, ReadValues, take_read, words
+from perfring.fields import Namespace, ReadValues
 from perfring.records import Record
 
 __all__ = [
@@ -41,21 +39,6 @@ __all__ = [
     "Unthrottle",
 ]
 
-_PAIR = Struct("=II")
-_TASK = Struct("=IIIIQ")
-_MMAP = Struct("=IIQQQ")
-_DEVICE = Struct("=IIQQ")
-_KSYMBOL = Struct("=QIHH")
-_BPF_EVENT = Struct("=HHI8s")
-_TEXT_POKE = Struct("=QHH")
-_BUILD_ID_AT = _MMAP.size + 4
-_BUILD_ID_MAX = 20
-
-
-def _text(data: bytes) -> str:
-    """A zero-terminated name; what is no UTF-8 survives as surrogates, as in `os.fsdecode`."""
-    return data.partition(b"\0")[0].decode("utf-8", "surrogateescape")
-
 
 @dataclass(slots=True, kw_only=True, repr=False)
 class SideBand(Record):
@@ -77,9 +60,6 @@ class SideBand(Record):
     stream_id: int | None = None
     sample_cpu: int | None = None
     event: str | None = None
-
-    def load(self, payload: bytes) -> None:
-        """Takes the fields from the payload. The decoder calls it; a payload that is too short raises."""
 
     def details(self) -> dict[str, Any]:
         """The fields that only this kind of record has, by name, as they are."""
@@ -121,11 +101,6 @@ class Mmap(SideBand):
         """PERF_RECORD_MISC_PROC_MAP_PARSE_TIMEOUT: mappings are missing, reading them from /proc took too long."""
         return bool(self.misc & abi.PERF_RECORD_MISC_PROC_MAP_PARSE_TIMEOUT)
 
-    def load(self, payload: bytes) -> None:
-        """Takes the fields from the payload."""
-        self.pid, self.tid, self.addr, self.length, self.pgoff = _MMAP.unpack_from(payload)
-        self.filename = _text(payload[_MMAP.size :])
-
 
 @dataclass(slots=True, kw_only=True, repr=False)
 class Mmap2(Mmap):
@@ -152,25 +127,6 @@ class Mmap2(Mmap):
     prot: int = 0
     flags: int = 0
 
-    def load(self, payload: bytes) -> None:
-        """Takes the fields from the payload."""
-        self.pid, self.tid, self.addr, self.length, self.pgoff = _MMAP.unpack_from(payload)
-        at = _MMAP.size
-        if self.misc & abi.PERF_RECORD_MISC_MMAP_BUILD_ID:
-            self.build_id = _build_id(payload)
-        else:
-            self.maj, self.min, self.ino, self.ino_generation = _DEVICE.unpack_from(payload, at)
-        at += _DEVICE.size
-        self.prot, self.flags = _PAIR.unpack_from(payload, at)
-        self.filename = _text(payload[at + _PAIR.size :])
-
-
-def _build_id(payload: bytes) -> bytes:
-    length = payload[_MMAP.size]
-    if length > _BUILD_ID_MAX:
-        raise ValueError(f"a build id of {length} bytes, where {_BUILD_ID_MAX} is the most")
-    return payload[_BUILD_ID_AT : _BUILD_ID_AT + length]
-
 
 @dataclass(slots=True, kw_only=True, repr=False)
 class Lost(SideBand):
@@ -187,10 +143,6 @@ class Lost(SideBand):
     lost_id: int = 0
     lost: int = 0
 
-    def load(self, payload: bytes) -> None:
-        """Takes the fields from the payload."""
-        self.lost_id, self.lost = words(2).unpack_from(payload)
-
 
 @dataclass(slots=True, kw_only=True, repr=False)
 class LostSamples(SideBand):
@@ -204,10 +156,6 @@ class LostSamples(SideBand):
     kind: ClassVar[str] = "lost_samples"
 
     lost: int = 0
-
-    def load(self, payload: bytes) -> None:
-        """Takes the fields from the payload."""
-        (self.lost,) = words(1).unpack_from(payload)
 
 
 @dataclass(slots=True, kw_only=True, repr=False)
@@ -228,11 +176,6 @@ class Comm(SideBand):
         """PERF_RECORD_MISC_COMM_EXEC: by execve(2), told only with ``attr.comm_exec``."""
         return bool(self.misc & abi.PERF_RECORD_MISC_COMM_EXEC)
 
-    def load(self, payload: bytes) -> None:
-        """Takes the fields from the payload."""
-        self.pid, self.tid = _PAIR.unpack_from(payload)
-        self.comm = _text(payload[_PAIR.size :])
-
     def details(self) -> dict[str, Any]:
         """The name, and whether it came by execve(2)."""
         # The named base, not super(): a dataclass with slots is another class than the one in the source.
@@ -245,10 +188,6 @@ class _Task(SideBand):
 
     ppid: int = 0
     ptid: int = 0
-
-    def load(self, payload: bytes) -> None:
-        """Takes the fields from the payload."""
-        self.pid, self.ppid, self.tid, self.ptid, self.time = _TASK.unpack_from(payload)
 
 
 @dataclass(slots=True, kw_only=True, repr=False)
@@ -284,10 +223,6 @@ class Throttle(SideBand):
     TYPE: ClassVar[int] = abi.PERF_RECORD_THROTTLE
     kind: ClassVar[str] = "throttle"
 
-    def load(self, payload: bytes) -> None:
-        """Takes the time, the id and the stream id, which stand here as well as in the trailer."""
-        self.time, self.id, self.stream_id = words(3).unpack_from(payload)
-
 
 @dataclass(slots=True, kw_only=True, repr=False)
 class Unthrottle(Throttle):
@@ -312,15 +247,6 @@ class Read(SideBand):
     values: ReadValues | None = None
     raw_values: bytes = b""
 
-    def load(self, payload: bytes) -> None:
-        """Takes the fields from the payload; the decoder adds `values`."""
-        self.pid, self.tid = _PAIR.unpack_from(payload)
-        self.raw_values = payload[_PAIR.size :]
-
-    def load_values(self, read_format: int) -> None:
-        """Decodes `raw_values` by the read_format of its event."""
-        self.values, _ = take_read(read_format, self.raw_values, 0)
-
 
 @dataclass(slots=True, kw_only=True, repr=False)
 class Aux(SideBand):
@@ -339,10 +265,6 @@ class Aux(SideBand):
     aux_size: int = 0
     flags: int = 0
 
-    def load(self, payload: bytes) -> None:
-        """Takes the fields from the payload."""
-        self.aux_offset, self.aux_size, self.flags = words(3).unpack_from(payload)
-
 
 @dataclass(slots=True, kw_only=True, repr=False)
 class ItraceStart(SideBand):
@@ -350,10 +272,6 @@ class ItraceStart(SideBand):
 
     TYPE: ClassVar[int] = abi.PERF_RECORD_ITRACE_START
     kind: ClassVar[str] = "itrace_start"
-
-    def load(self, payload: bytes) -> None:
-        """Takes the fields from the payload."""
-        self.pid, self.tid = _PAIR.unpack_from(payload)
 
 
 @dataclass(slots=True, kw_only=True, repr=False)
@@ -393,10 +311,6 @@ class SwitchCpuWide(Switch):
     next_prev_pid: int = 0
     next_prev_tid: int = 0
 
-    def load(self, payload: bytes) -> None:
-        """Takes the fields from the payload."""
-        self.next_prev_pid, self.next_prev_tid = _PAIR.unpack_from(payload)
-
 
 @dataclass(slots=True, kw_only=True, repr=False)
 class Namespaces(SideBand):
@@ -410,15 +324,6 @@ class Namespaces(SideBand):
     kind: ClassVar[str] = "namespaces"
 
     namespaces: tuple[Namespace, ...] = ()
-
-    def load(self, payload: bytes) -> None:
-        """Takes the fields from the payload."""
-        self.pid, self.tid = _PAIR.unpack_from(payload)
-        (count,) = words(1).unpack_from(payload, 8)
-        if count * 16 > len(payload) - 16:
-            raise ValueError(f"{count} namespaces do not fit into {len(payload) - 16} bytes")
-        numbers = words(2 * count).unpack_from(payload, 16)
-        self.namespaces = tuple(map(Namespace, numbers[::2], numbers[1::2]))
 
 
 @dataclass(slots=True, kw_only=True, repr=False)
@@ -447,11 +352,6 @@ class Ksymbol(SideBand):
         """PERF_RECORD_KSYMBOL_FLAGS_UNREGISTER: it was removed."""
         return bool(self.flags & abi.PERF_RECORD_KSYMBOL_FLAGS_UNREGISTER)
 
-    def load(self, payload: bytes) -> None:
-        """Takes the fields from the payload."""
-        self.addr, self.length, self.symbol_type, self.flags = _KSYMBOL.unpack_from(payload)
-        self.name = _text(payload[_KSYMBOL.size :])
-
 
 @dataclass(slots=True, kw_only=True, repr=False)
 class BpfEvent(SideBand):
@@ -472,10 +372,6 @@ class BpfEvent(SideBand):
     program_id: int = 0
     tag: bytes = b""
 
-    def load(self, payload: bytes) -> None:
-        """Takes the fields from the payload."""
-        self.event_type, self.flags, self.program_id, self.tag = _BPF_EVENT.unpack_from(payload)
-
 
 @dataclass(slots=True, kw_only=True, repr=False)
 class Cgroup(SideBand):
@@ -491,11 +387,6 @@ class Cgroup(SideBand):
 
     cgroup_id: int = 0
     path: str = ""
-
-    def load(self, payload: bytes) -> None:
-        """Takes the fields from the payload."""
-        (self.cgroup_id,) = words(1).unpack_from(payload)
-        self.path = _text(payload[8:])
 
 
 @dataclass(slots=True, kw_only=True, repr=False)
@@ -515,15 +406,6 @@ class TextPoke(SideBand):
     old: bytes = b""
     new: bytes = b""
 
-    def load(self, payload: bytes) -> None:
-        """Takes the fields from the payload."""
-        self.addr, old_length, new_length = _TEXT_POKE.unpack_from(payload)
-        middle = _TEXT_POKE.size + old_length
-        if middle + new_length > len(payload):
-            raise ValueError(f"{old_length} old and {new_length} new bytes in a payload of {len(payload)}")
-        self.old = payload[_TEXT_POKE.size : middle]
-        self.new = payload[middle : middle + new_length]
-
 
 @dataclass(slots=True, kw_only=True, repr=False)
 class AuxOutputHwId(SideBand):
@@ -537,10 +419,6 @@ class AuxOutputHwId(SideBand):
     kind: ClassVar[str] = "aux_output_hw_id"
 
     hw_id: int = 0
-
-    def load(self, payload: bytes) -> None:
-        """Takes the fields from the payload."""
-        (self.hw_id,) = words(1).unpack_from(payload)
 
 
 @dataclass(slots=True, kw_only=True, repr=False)
@@ -562,10 +440,6 @@ class UnknownRecord(SideBand):
     def type(self) -> int:
         """The header's number."""
         return self.record_type
-
-    def load(self, payload: bytes) -> None:
-        """Keeps the payload."""
-        self.body = payload
 
 
 _CLASSES: tuple[type[SideBand], ...] = (

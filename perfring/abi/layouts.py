@@ -14,6 +14,10 @@ value, or ``repeat`` of them one behind the other; what the two special kinds me
 from __future__ import annotations
 
 import struct
+import sys
+from collections.abc import Iterable
+from functools import reduce
+from operator import or_
 from typing import Final, NamedTuple
 
 from perfring.abi import constants as c
@@ -22,14 +26,17 @@ __all__ = [
     "CSTRING",
     "HEADER",
     "READ_FORMAT",
+    "READ_FORMAT_BITS",
     "RECORD_BODIES",
     "RECORD_NAMES",
     "SAMPLE_ID_PARTS",
     "SAMPLE_PARTS",
+    "SAMPLE_TYPE_BITS",
     "TAIL",
     "Field",
     "SamplePart",
     "body_fields",
+    "fixed_struct",
     "read_counter_names",
     "read_format_size",
     "read_header_names",
@@ -67,6 +74,21 @@ class Field(NamedTuple):
     repeat: int | str | None = None
     only_if: str | None = None
 
+    @property
+    def reserved(self) -> bool:
+        """The header's ``res`` and ``__reserved_1``: padding."""
+        return self.name == "res" or self.name.startswith("reserved_")
+
+    @property
+    def code(self) -> str:
+        """The `struct` format of the whole field, as "I", "20s", "4x" where reserved; "" when its length varies."""
+        if self.format in (CSTRING, TAIL, READ_FORMAT) or isinstance(self.repeat, str) or self.only_if:
+            return ""
+        count = 1 if self.repeat is None else self.repeat
+        if self.reserved:
+            return f"{count * struct.calcsize(f'={self.format}')}x"
+        return f"{count}s" if self.format == "s" else self.format * count
+
 
 class SamplePart(NamedTuple):
     """What one bit of ``sample_type`` puts into a sample or a trailer.
@@ -81,7 +103,8 @@ class SamplePart(NamedTuple):
 
 
 def _fields(format_: str, names: str) -> tuple[Field, ...]:
-    return tuple(Field(name, format_) for name in names.split())
+    # Interned, as names in source code are: the decoders set attributes by these names, for every record.
+    return tuple(Field(sys.intern(name), format_) for name in names.split())
 
 
 _TASK = _fields("I", "pid tid")
@@ -136,16 +159,6 @@ RECORD_BODIES: Final[dict[int, tuple[Field, ...]]] = {
 }
 """The body of every record type but PERF_RECORD_SAMPLE; for a given ``misc`` ask `body_fields`."""
 
-SAMPLE_ID_PARTS: Final[tuple[SamplePart, ...]] = (
-    SamplePart(c.PERF_SAMPLE_TID, _TASK),
-    SamplePart(c.PERF_SAMPLE_TIME, _fields("Q", "time")),
-    SamplePart(c.PERF_SAMPLE_ID, _fields("Q", "id")),
-    SamplePart(c.PERF_SAMPLE_STREAM_ID, _fields("Q", "stream_id")),
-    SamplePart(c.PERF_SAMPLE_CPU, _fields("I", "cpu res")),
-    SamplePart(c.PERF_SAMPLE_IDENTIFIER, _fields("Q", "identifier")),
-)
-"""struct sample_id, in order (K35). With IDENTIFIER the last 8 bytes of the record are the id."""
-
 SAMPLE_PARTS: Final[tuple[SamplePart, ...]] = (
     SamplePart(c.PERF_SAMPLE_IDENTIFIER, _fields("Q", "identifier")),
     SamplePart(c.PERF_SAMPLE_IP, _fields("Q", "ip")),
@@ -184,6 +197,45 @@ SAMPLE_PARTS: Final[tuple[SamplePart, ...]] = (
 - ``size`` of raw data counts its padding: 4 + size is a multiple of 8 bytes.
 """
 
+_PART_OF: Final = {part.bits: part for part in SAMPLE_PARTS}
+
+SAMPLE_ID_PARTS: Final[tuple[SamplePart, ...]] = tuple(
+    _PART_OF[bit]
+    for bit in (
+        c.PERF_SAMPLE_TID,
+        c.PERF_SAMPLE_TIME,
+        c.PERF_SAMPLE_ID,
+        c.PERF_SAMPLE_STREAM_ID,
+        c.PERF_SAMPLE_CPU,
+        c.PERF_SAMPLE_IDENTIFIER,
+    )
+)
+"""struct sample_id: parts of a sample, in an order of its own (K35). With IDENTIFIER the last 8 bytes are the id."""
+
+SAMPLE_TYPE_BITS: Final = reduce(or_, _PART_OF)
+"""Every bit of ``sample_type`` whose part is known: another one would shift all that follows it."""
+
+_READ_TIMES: Final = (
+    (c.PERF_FORMAT_TOTAL_TIME_ENABLED, "time_enabled"),
+    (c.PERF_FORMAT_TOTAL_TIME_RUNNING, "time_running"),
+)
+_READ_ENDS: Final = ((c.PERF_FORMAT_ID, "id"), (c.PERF_FORMAT_LOST, "lost"))
+
+READ_FORMAT_BITS: Final = reduce(or_, (bit for bit, _ in (*_READ_TIMES, *_READ_ENDS)), c.PERF_FORMAT_GROUP)
+"""Every bit of ``read_format`` whose value is known."""
+
+
+def fixed_struct(fields: Iterable[Field], *, prefix: str = "") -> tuple[struct.Struct, tuple[str, ...]]:
+    """What unpacks fields that all have a `Field.code`, and the names of its values.
+
+    Args:
+        fields: In order; the reserved ones give no value.
+        prefix: A `struct` format of what comes before them, as "8x".
+    """
+    chosen = tuple(fields)
+    codes = "".join(field.code for field in chosen)
+    return struct.Struct(f"={prefix}{codes}"), tuple(field.name for field in chosen if not field.reserved)
+
 
 def body_fields(record_type: int, misc: int) -> tuple[Field, ...] | None:
     """The body of a record of this type and misc; None for PERF_RECORD_SAMPLE and for unknown types.
@@ -217,22 +269,17 @@ def read_header_names(read_format: int) -> tuple[str, ...]:
     With PERF_FORMAT_GROUP: ``nr`` and the times, then the counters of `read_counter_names` nr times.
     Without: nothing; `read_counter_names` is all there is.
     """
-    return ("nr", *_read_times(read_format)) if read_format & c.PERF_FORMAT_GROUP else ()
+    return ("nr", *_chosen(_READ_TIMES, read_format)) if read_format & c.PERF_FORMAT_GROUP else ()
 
 
 def read_counter_names(read_format: int) -> tuple[str, ...]:
     """The u64 values for each counter: value first, then times (not in a group), id, lost."""
-    times = () if read_format & c.PERF_FORMAT_GROUP else _read_times(read_format)
-    ends = ((c.PERF_FORMAT_ID, "id"), (c.PERF_FORMAT_LOST, "lost"))
-    return ("value", *times, *(name for bit, name in ends if read_format & bit))
+    times = () if read_format & c.PERF_FORMAT_GROUP else _chosen(_READ_TIMES, read_format)
+    return ("value", *times, *_chosen(_READ_ENDS, read_format))
 
 
-def _read_times(read_format: int) -> tuple[str, ...]:
-    times = (
-        (c.PERF_FORMAT_TOTAL_TIME_ENABLED, "time_enabled"),
-        (c.PERF_FORMAT_TOTAL_TIME_RUNNING, "time_running"),
-    )
-    return tuple(name for bit, name in times if read_format & bit)
+def _chosen(table: tuple[tuple[int, str], ...], read_format: int) -> tuple[str, ...]:
+    return tuple(name for bit, name in table if read_format & bit)
 
 
 def read_format_size(read_format: int, *, counters: int = 1) -> int:
