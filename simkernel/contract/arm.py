@@ -16,13 +16,17 @@ from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from simkernel.contract.linux_actor import LinuxActor
 from simkernel.contract.linux_bpf import LinuxBpfOutput
+from simkernel.kernel import SimKernel
+from simkernel.tasks import Sleep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import simkernel.actor
     from perfring.kernel import Kernel
+    from simkernel.tasks import Program
 
-__all__ = ["Actor", "Arm", "LinuxArm"]
+__all__ = ["Actor", "Arm", "LinuxArm", "SimArm"]
 
 _PATIENCE: Final = 30.0
 """Seconds until something that must happen is believed not to: a bound for a fault, not a measure."""
@@ -80,10 +84,6 @@ class Actor(Protocol):
         """Ends; what is closed with a task is closed when this returns, where the task was not forked by another."""
         ...
 
-    def close(self) -> None:
-        """Ends it if it still runs. Idempotent."""
-        ...
-
 
 class Arm(Protocol):
     """One kernel under test. A check gets a fresh one; `close` ends what it made."""
@@ -133,7 +133,7 @@ class Arm(Protocol):
         ...
 
     def close(self) -> None:
-        """Ends the actors, and undoes what the arm did to this process. Idempotent."""
+        """Ends the actors, forked ones too, and undoes what the arm did to this process. Idempotent."""
         ...
 
 
@@ -218,3 +218,54 @@ class LinuxArm:
 
 def _sleeps_in_poll(thread: int) -> bool:
     return "poll" in Path(f"/proc/self/task/{thread}/wchan").read_text()
+
+
+_CAPABILITIES: Final = frozenset({"CAP_SYS_ADMIN", "CAP_PERFMON", "CAP_BPF", "CAP_IPC_LOCK", "CAP_SYS_PTRACE"})
+_MOMENT: Final = 1_000
+"""Virtual nanoseconds until `SimArm.soon` acts: any time at all, as the caller waits until then."""
+
+
+class SimArm:
+    """The simulated kernel; the program under test has every capability.
+
+    Args:
+        kernel: another one than ``SimKernel(capabilities=...)``.
+    """
+
+    def __init__(self, kernel: SimKernel | None = None) -> None:
+        self.kernel = SimKernel(capabilities=_CAPABILITIES) if kernel is None else kernel
+        self.name = f"simkernel {self.kernel.release}"
+        self.own_pid = self.kernel.me.pid
+        self.executable = "/usr/bin/actor"
+
+    def actor(self, cpu: int = 0) -> simkernel.actor.Actor:
+        """A new simulated task; see `Arm`."""
+        return self.kernel.actor(cpu)
+
+    def connect_bpf_output(self, fd: int, cpu: int) -> None:
+        """Puts the event into the one map of the simulated machine; see `Arm`."""
+        map_fd = self.kernel.bpf_map_fd(self.kernel.bpf_map_path)
+        try:
+            self.kernel.bpf_map_update(map_fd, cpu, fd)
+        finally:
+            self.kernel.close(map_fd)
+
+    def soon(self, action: Callable[[], object]) -> None:
+        """Starts a program that does it; see `Arm`."""
+
+        def program(_: simkernel.actor.Actor) -> Program:
+            yield Sleep(_MOMENT)
+            action()
+
+        self.kernel.spawn(program, cpu=self.kernel.online_cpus()[-1], comm="soon")
+
+    def settle(self, condition: Callable[[], bool], what: str) -> None:
+        """Lets virtual time pass; see `Arm`."""
+        for _ in range(1000):
+            if condition():
+                return
+            self.kernel.sleep(0.001)
+        raise AssertionError(f"within a virtual second it never came about that {what}")
+
+    def close(self) -> None:
+        """Nothing to undo: the machine goes with the arm."""

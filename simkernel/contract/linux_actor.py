@@ -58,6 +58,7 @@ class LinuxActor:
             command = [sys.executable, "-I", "-S", str(_MAIN), str(theirs.fileno())]
             self._process: subprocess.Popen[bytes] | None = subprocess.Popen(command, pass_fds=[theirs.fileno()])
         self._control.settimeout(_PATIENCE)
+        self._children: list[LinuxActor] = []
         self.pid = self._process.pid
         self.pin(cpu)
 
@@ -65,6 +66,8 @@ class LinuxActor:
         actor = LinuxActor.__new__(LinuxActor)
         actor.pid, actor._control, actor._process = pid, control, None
         actor._bpf_output = self._bpf_output
+        actor._children = []
+        self._children.append(actor)
         control.settimeout(_PATIENCE)
         return actor
 
@@ -152,7 +155,9 @@ class LinuxActor:
         self._wait_for_end()
 
     def close(self) -> None:
-        """Ends the process if it still runs. Idempotent."""
+        """Ends the process if it still runs, and those it forked. Idempotent."""
+        for child in self._children:
+            child.close()
         if self._control.fileno() >= 0:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)

@@ -103,11 +103,6 @@ class Rig:
         """One more; the arm ends it."""
         return self.arm.actor(self.cpus[0] if cpu is None else cpu)
 
-    def closing(self, actor: Actor) -> Actor:
-        """The actor, which ends with the check: for those that were forked."""
-        self._undo.callback(actor.close)
-        return actor
-
     @property
     def second_cpu(self) -> int:
         """A CPU other than the actor's."""
