@@ -1,7 +1,7 @@
 """The kernel's side of a ring: reserve, lose, publish, wake.
 
-One ring is memory of one metadata page and ``data_size`` bytes, and a handful of numbers that the kernel keeps to itself,
-so that nothing the reader scribbles on the metadata page disturbs them (K3)::
+One ring is memory of one metadata page and ``data_size`` bytes, and a handful of numbers that the kernel keeps to
+itself, so that nothing the reader scribbles on the metadata page disturbs them (K3)::
 
       data area      free   |#### unread ####|++ reserved ++|       free
                             ^ tail           ^ data_head    ^ head
@@ -17,11 +17,11 @@ A record is written in three steps, each of them a place where something may com
 3. `RingBuffer.publish` shows the new head to the reader and, if the wakeup cursor moved since the outermost reserve,
    sets the latch. An interrupt that writes between another's reserve and publish nests: only the outermost publishes.
 
-Positions are u64 and never wrap at the ring's size but at 2**64; only ``position & mask`` is a place. A backward ring (K34)
-counts down from 0, which is the same arithmetic with the sign changed.
+Positions are u64 and never wrap at the ring's size but at 2**64; only ``position & mask`` is a place. A backward ring
+(K34) counts down from 0, which is the same arithmetic with the sign changed.
 
-What this file adds to Linux: bytes that the reader gives back are poisoned at once, so that whoever frees before he reads
-finds out every time, and not once a month.
+What this file adds to Linux: bytes that the reader gives back are poisoned at once, so that whoever frees before he
+reads finds out every time, and not once a month.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 __all__ = ["POISON", "READABLE", "REFUSED", "RingBuffer", "Writer"]
 
 POISON: Final = 0xDB
-"""What freed bytes become: as a header it has a size that is no multiple of 8, so no reader can take it for a record."""
+"""What freed bytes become: as a header its size is no multiple of 8, so that no reader can take it for a record."""
 READABLE: Final = 0x41
 """POLLIN | POLLRDNORM: what a wakeup leaves in the latch (measured on 6.18)."""
 REFUSED: Final = -1
@@ -82,9 +82,10 @@ class Writer:
         wakeup_events: signal at every n-th sample; 0 for an event with the ``watermark`` flag (K9, K10).
         trailer_bytes: length of the sample_id trailer behind a LOST (K44).
         trailer: makes that trailer.
+        owner: whatever the maker of the writer wants to find again in `RingBuffer.on_wakeup`.
     """
 
-    __slots__ = ("id", "lost", "trailer", "trailer_bytes", "wakeup_events")
+    __slots__ = ("id", "lost", "owner", "trailer", "trailer_bytes", "wakeup_events")
 
     def __init__(
         self,
@@ -93,8 +94,10 @@ class Writer:
         wakeup_events: int = 0,
         trailer_bytes: int = 0,
         trailer: Callable[[], bytes] = _no_trailer,
+        owner: object = None,
     ) -> None:
         self.id = id
+        self.owner = owner
         self.lost = 0
         self.wakeup_events = wakeup_events
         self.trailer_bytes = trailer_bytes
@@ -203,7 +206,7 @@ class RingBuffer:
         """Makes room for a record of ``size`` bytes, and for a LOST before it if one is due.
 
         Returns:
-            The position to `write` the record at, or `REFUSED`: the record is lost and counted, and must not be published.
+            The position to `write` the record at, or `REFUSED`: it is lost and counted, and must not be published.
 
         Raises:
             ValueError: a size that no record has (K5).
@@ -338,7 +341,8 @@ class RingBuffer:
         tail = "" if self.overwrite else f"tail {self._words[_TAIL]}, used {self.used}, "
         return (
             f"ring of {self.data_size} bytes{mode}: head {self.head}, {tail}wakeup {self.wakeup} + watermark "
-            f"{self.watermark}, latch {'set' if self.latch else 'clear'}, {self.lost} lost and untold, {self.refused} lost in all"
+            f"{self.watermark}, latch {'set' if self.latch else 'clear'}, {self.lost} lost and untold, "
+            f"{self.refused} lost in all"
         )
 
 
@@ -346,8 +350,6 @@ def _check_geometry(data_size: int, page_size: int, start: int) -> None:
     if data_size and (data_size < 8 or data_size & (data_size - 1)):
         raise ValueError(f"data_size is {data_size}: it must be 0 or a power of two from 8 on (K1)")
     if page_size < 2048 or page_size & (page_size - 1):
-        raise ValueError(
-            f"page_size is {page_size}: it must be a power of two that holds the metadata page, 2048 at least"
-        )
+        raise ValueError(f"page_size is {page_size}: it must be a power of two from 2048 on, to hold the metadata")
     if not 0 <= start <= _U64 or start & 7:
         raise ValueError(f"start is {start}: it must be a u64 and a multiple of 8")

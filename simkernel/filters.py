@@ -1,0 +1,128 @@
+"""The filters of tracepoints (SET_FILTER): ``common_pid != 0 && (comm ~ "py*" || !(prio < 100))``.
+
+Numbers compare with ``== != < <= > >= &``, strings with ``== != ~``, where ``~`` takes a glob; ``&&`` binds before
+``||``. A field must exist and the value must be of its kind, else EINVAL, as on Linux.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from simkernel.tracepoints import Tracepoint
+
+__all__ = ["Filter", "FilterError", "parse_filter"]
+
+Values = dict[str, int | str]
+Filter = Callable[[Values], bool]
+
+_TOKEN: Final = re.compile(r'\s*(&&|\|\||[=!<>]=|[<>&~!()]|"[^"]*"|\'[^\']*\'|-?0[xX][0-9a-fA-F]+|-?\d+|\w+)')
+_COMMON: Final = {"common_type": 0, "common_flags": 0, "common_preempt_count": 0, "common_pid": 0}
+_NUMBERS: Final[dict[str, Callable[[int, int], bool]]] = {
+    "==": lambda a, b: a == b,
+    "!=": lambda a, b: a != b,
+    "<": lambda a, b: a < b,
+    "<=": lambda a, b: a <= b,
+    ">": lambda a, b: a > b,
+    ">=": lambda a, b: a >= b,
+    "&": lambda a, b: bool(a & b),
+}
+_STRINGS: Final[dict[str, Callable[[str, str], bool]]] = {
+    "==": lambda a, b: a == b,
+    "!=": lambda a, b: a != b,
+    "~": fnmatch.fnmatchcase,
+}
+
+
+class FilterError(ValueError):
+    """The kernel would say EINVAL."""
+
+
+def parse_filter(text: str, point: Tracepoint) -> Filter:
+    """Reads a filter for a tracepoint.
+
+    Raises:
+        FilterError: it cannot be read, or names a field that there is not.
+    """
+    parser = _Parser(text, {field.name: "[" in field.declaration for field in point.fields})
+    return parser.whole()
+
+
+class _Parser:
+    def __init__(self, text: str, strings: dict[str, bool]) -> None:
+        self._strings = dict.fromkeys(_COMMON, False) | strings
+        self._tokens = self._split(text)
+
+    @staticmethod
+    def _split(text: str) -> list[str]:
+        tokens, at = [], 0
+        text = text.rstrip()
+        while at < len(text):
+            found = _TOKEN.match(text, at)
+            if found is None:
+                raise FilterError(f"cannot be read from {text[at:]!r} on")
+            tokens.append(found[1])
+            at = found.end()
+        return tokens[::-1]
+
+    def whole(self) -> Filter:
+        result = self._either()
+        if self._tokens:
+            raise FilterError(f"{self._tokens[-1]!r} is too much")
+        return result
+
+    def _take(self) -> str:
+        if not self._tokens:
+            raise FilterError("it ends too early")
+        return self._tokens.pop()
+
+    def _next_is(self, token: str) -> bool:
+        if self._tokens and self._tokens[-1] == token:
+            self._tokens.pop()
+            return True
+        return False
+
+    def _either(self) -> Filter:
+        parts = [self._both()]
+        while self._next_is("||"):
+            parts.append(self._both())
+        return parts[0] if len(parts) == 1 else lambda values: any(part(values) for part in parts)
+
+    def _both(self) -> Filter:
+        parts = [self._one()]
+        while self._next_is("&&"):
+            parts.append(self._one())
+        return parts[0] if len(parts) == 1 else lambda values: all(part(values) for part in parts)
+
+    def _one(self) -> Filter:
+        if self._next_is("!"):
+            inner = self._one()
+            return lambda values: not inner(values)
+        if self._next_is("("):
+            inner = self._either()
+            if not self._next_is(")"):
+                raise FilterError("a bracket is not closed")
+            return inner
+        return self._comparison()
+
+    def _comparison(self) -> Filter:
+        name, operator, value = self._take(), self._take(), self._take()
+        if name not in self._strings:
+            raise FilterError(f"no field {name!r}")
+        if self._strings[name]:
+            return self._string(name, operator, value)
+        try:
+            number, compare = int(value, 0), _NUMBERS[operator]
+        except (KeyError, ValueError):
+            raise FilterError(f"{name} {operator} {value}: a number is compared with a number") from None
+        return lambda values: compare(int(values[name]), number)
+
+    @staticmethod
+    def _string(name: str, operator: str, value: str) -> Filter:
+        if operator not in _STRINGS:
+            raise FilterError(f"{name} {operator}: strings compare with == != ~")
+        compare, wanted = _STRINGS[operator], value.strip("\"'")
+        return lambda values: compare(str(values[name]), wanted)

@@ -1,0 +1,69 @@
+"""The files behind perf fds and BPF maps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from simkernel.readiness import File
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from simkernel.event import PerfEvent
+
+__all__ = ["BpfMapFile", "PerfFile"]
+
+_HUP: Final = 0x10
+
+
+class PerfFile(File):
+    """A perf fd.
+
+    Attributes:
+        event: what it counts.
+        maps: mappings made through this very event.
+        owner, signal: of F_SETOWN and F_SETSIG (K20).
+    """
+
+    name = "perf_event"
+
+    def __init__(self, event: PerfEvent, on_release: Callable[[PerfEvent], None]) -> None:
+        super().__init__()
+        self.event = event
+        self.maps = 0
+        self.owner = 0
+        self.signal = 0
+        self._on_release = on_release
+        event.file = self
+
+    def ask(self) -> int:
+        """The latch of its ring, which is taken; POLLHUP without a ring, or when the task is gone (K14, K19)."""
+        if self.event.hung_up or self.event.ring is None:
+            return _HUP
+        return self.event.ring.buffer.take_latch()
+
+    def released(self) -> None:
+        """Closes the event."""
+        self._on_release(self.event)
+
+
+class BpfMapFile(File):
+    """A perf event array: which event a BPF program's output goes to, by CPU.
+
+    Attributes:
+        slots: the perf files, which the map holds a reference to.
+    """
+
+    can_poll = False
+    name = "bpf-map"
+
+    def __init__(self, map_id: int, path: str, size: int) -> None:
+        super().__init__()
+        self.map_id = map_id
+        self.path = path
+        self.size = size
+        self.slots: dict[int, PerfFile] = {}
+
+    def ask(self) -> int:
+        """Files that cannot be polled are always ready."""
+        return 0x145

@@ -1,0 +1,63 @@
+"""What read(2) and PERF_SAMPLE_READ give of an event or a group, with what was inherited of it (K22, K41)."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+from perfring.abi import (
+    PERF_FORMAT_GROUP,
+    PERF_FORMAT_ID,
+    PERF_FORMAT_LOST,
+    PERF_FORMAT_TOTAL_TIME_ENABLED,
+    PERF_FORMAT_TOTAL_TIME_RUNNING,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from simkernel.event import PerfEvent
+
+__all__ = ["read_values"]
+
+
+def read_values(event: PerfEvent) -> bytes:
+    """What read(2) and PERF_SAMPLE_READ give for the event's read_format, of its group with PERF_FORMAT_GROUP."""
+    shape = event.attr.read_format
+    leader = event.leader if shape & PERF_FORMAT_GROUP else event
+    leader.update_times()
+    times = _times(leader, shape)
+    if not shape & PERF_FORMAT_GROUP:
+        values = [_total(leader), *times, *_ends(leader, shape)]
+    else:
+        members = (leader, *leader.siblings)
+        values = [len(members), *times]
+        for member in members:
+            member.update_times()
+            values += [_total(member), *_ends(member, shape)]
+    return struct.pack(f"={len(values)}Q", *(value % 2**64 for value in values))
+
+
+def _family(event: PerfEvent) -> Iterator[PerfEvent]:
+    yield event
+    for child in event.children:
+        child.update_times()
+        yield child
+
+
+def _total(event: PerfEvent) -> int:
+    return event.child_count + sum(member.count for member in _family(event))
+
+
+def _times(event: PerfEvent, shape: int) -> Iterator[int]:
+    if shape & PERF_FORMAT_TOTAL_TIME_ENABLED:
+        yield event.child_enabled + sum(member.enabled_ns for member in _family(event))
+    if shape & PERF_FORMAT_TOTAL_TIME_RUNNING:
+        yield event.child_running + sum(member.running_ns for member in _family(event))
+
+
+def _ends(event: PerfEvent, shape: int) -> Iterator[int]:
+    if shape & PERF_FORMAT_ID:
+        yield event.first.id
+    if shape & PERF_FORMAT_LOST:
+        yield event.writer.lost

@@ -1,0 +1,173 @@
+"""The tracepoints of the simulated machine: their ids, fields, and format files.
+
+The ids are the simulator's own, as they are every kernel's: read them from tracefs.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = ["Field", "Tracepoint", "Tracepoints"]
+
+_GETPPID_NUMBER: Final = 110  # of x86-64
+_COMMON: Final = struct.Struct("=HBBi")
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a tracepoint, as its format file says.
+
+    Attributes:
+        declaration: in C, as in "pid_t next_pid" or "char comm[16]".
+        form: struct format.
+        signed: the field is a signed number.
+    """
+
+    declaration: str
+    form: str
+    signed: bool = True
+
+    @property
+    def name(self) -> str:
+        """The name alone."""
+        return self.declaration.split()[-1].split("[")[0]
+
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+        return struct.calcsize("=" + self.form)
+
+
+_COMMON_FIELDS: Final = (
+    Field("unsigned short common_type", "H", signed=False),
+    Field("unsigned char common_flags", "B", signed=False),
+    Field("unsigned char common_preempt_count", "B", signed=False),
+    Field("int common_pid", "i"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tracepoint:
+    """One tracepoint.
+
+    Attributes:
+        id: what attr.config says.
+        name: system and event, as in "sched:sched_switch".
+        fields: its own, without the common ones.
+        for_all: everybody may see its raw data on his own tasks (K31): the system calls'.
+    """
+
+    id: int
+    name: str
+    fields: tuple[Field, ...]
+    for_all: bool = False
+
+    def values(self, pid: int, given: dict[str, int | str]) -> dict[str, int | str]:
+        """All fields, the common ones too, for a filter to look at."""
+        return {"common_type": self.id, "common_flags": 0, "common_preempt_count": 1, "common_pid": pid, **given}
+
+    def encode(self, pid: int, given: dict[str, int | str]) -> bytes:
+        """The raw data of a hit."""
+        parts = [_COMMON.pack(self.id, 0, 1, pid)]
+        for field in self.fields:
+            value = given[field.name]
+            parts.append(struct.pack("=" + field.form, value.encode() if isinstance(value, str) else value))
+        return b"".join(parts)
+
+    def format_text(self) -> str:
+        """The format file of tracefs."""
+        lines = [f"name: {self.name.split(':')[1]}", f"ID: {self.id}", "format:"]
+        offset = 0
+        for place, field in enumerate((*_COMMON_FIELDS, *self.fields)):
+            signed = int(field.signed)
+            lines.append(f"\tfield:{field.declaration};\toffset:{offset};\tsize:{field.size};\tsigned:{signed};")
+            if place == len(_COMMON_FIELDS) - 1:
+                lines.append("")
+            offset += field.size
+        shown = ", ".join(f"{field.name}=%{'s' if '[' in field.declaration else 'd'}" for field in self.fields)
+        arguments = "".join(f", REC->{field.name}" for field in self.fields)
+        return "\n".join([*lines, "", f'print fmt: "{shown}"{arguments}', ""])
+
+
+_COMM = "char {}[16]"
+_POINTS: Final = (
+    Tracepoint(2031, "syscalls:sys_enter_getppid", (Field("int __syscall_nr", "i"),), for_all=True),
+    Tracepoint(
+        2030, "syscalls:sys_exit_getppid", (Field("int __syscall_nr", "i"), Field("long ret", "4xq")), for_all=True
+    ),
+    Tracepoint(
+        1412,
+        "sched:sched_switch",
+        (
+            Field(_COMM.format("prev_comm"), "16s", signed=False),
+            Field("pid_t prev_pid", "i"),
+            Field("int prev_prio", "i"),
+            Field("long prev_state", "q"),
+            Field(_COMM.format("next_comm"), "16s", signed=False),
+            Field("pid_t next_pid", "i"),
+            Field("int next_prio", "i"),
+        ),
+    ),
+    Tracepoint(
+        1415,
+        "sched:sched_wakeup",
+        (
+            Field(_COMM.format("comm"), "16s", signed=False),
+            Field("pid_t pid", "i"),
+            Field("int prio", "i"),
+            Field("int target_cpu", "i"),
+        ),
+    ),
+    Tracepoint(
+        1409,
+        "sched:sched_process_fork",
+        (
+            Field(_COMM.format("parent_comm"), "16s", signed=False),
+            Field("pid_t parent_pid", "i"),
+            Field(_COMM.format("child_comm"), "16s", signed=False),
+            Field("pid_t child_pid", "i"),
+        ),
+    ),
+    Tracepoint(
+        1411,
+        "sched:sched_process_exit",
+        (Field(_COMM.format("comm"), "16s", signed=False), Field("pid_t pid", "i"), Field("int prio", "i")),
+    ),
+    Tracepoint(
+        1187,
+        "task:task_rename",
+        (
+            Field("pid_t pid", "i"),
+            Field(_COMM.format("oldcomm"), "16s", signed=False),
+            Field(_COMM.format("newcomm"), "16s", signed=False),
+            Field("short oom_score_adj", "h"),
+        ),
+    ),
+)
+
+
+class Tracepoints:
+    """All of them, by name and by id."""
+
+    getppid_number = _GETPPID_NUMBER
+
+    def __init__(self) -> None:
+        self._by_name = {point.name: point for point in _POINTS}
+        self._by_id = {point.id: point for point in _POINTS}
+
+    def __getitem__(self, name: str) -> Tracepoint:
+        """By name. Raises KeyError."""
+        return self._by_name[name]
+
+    def with_id(self, number: int) -> Tracepoint | None:
+        """By id; None for an id that there is not."""
+        return self._by_id.get(number)
+
+    def systems(self) -> dict[str, list[Tracepoint]]:
+        """All, by system."""
+        found: dict[str, list[Tracepoint]] = {}
+        for point in _POINTS:
+            found.setdefault(point.name.split(":")[0], []).append(point)
+        return found
