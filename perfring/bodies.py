@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from itertools import takewhile
 from struct import Struct
 from typing import Any, TypeAlias
 
@@ -54,7 +53,7 @@ def load_body(made: SideBand, body: bytes) -> None:
 @lru_cache(maxsize=256)
 def _loader(record_type: int, misc: int) -> Callable[[SideBand, bytes], None]:
     fields = abi.body_fields(record_type, misc) or ()
-    leading = tuple(takewhile(lambda field: field.code, fields))
+    leading = abi.leading_fields(fields)
     head, names = abi.fixed_struct(leading)
     renamed = _ATTRIBUTES.get(record_type, {})
     places = tuple((renamed.get(name, name), at) for at, name in enumerate(names) if name not in _LENGTHS)

@@ -7,7 +7,7 @@ The classes say what there is; where it stands in the bytes is told by `perfring
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import Any
 
 from perfring import abi
 from perfring.fields import Namespace, ReadValues
@@ -83,8 +83,8 @@ class Mmap(SideBand):
         filename: the file's path as the task saw it, or ``//anon``, ``[vdso]`` and the like.
     """
 
-    TYPE: ClassVar[int] = abi.PERF_RECORD_MMAP
-    kind: ClassVar[str] = "mmap"
+    TYPE = abi.PERF_RECORD_MMAP
+    kind = "mmap"
 
     addr: int = 0
     length: int = 0
@@ -116,8 +116,8 @@ class Mmap2(Mmap):
         flags: MAP_* bits.
     """
 
-    TYPE: ClassVar[int] = abi.PERF_RECORD_MMAP2
-    kind: ClassVar[str] = "mmap2"
+    TYPE = abi.PERF_RECORD_MMAP2
+    kind = "mmap2"
 
     maj: int = 0
     min: int = 0
@@ -137,8 +137,8 @@ class Lost(SideBand):
         lost: how many records of this ring were dropped since the last LOST.
     """
 
-    TYPE: ClassVar[int] = abi.PERF_RECORD_LOST
-    kind: ClassVar[str] = "lost"
+    TYPE = abi.PERF_RECORD_LOST
+    kind = "lost"
 
     lost_id: int = 0
     lost: int = 0
@@ -152,8 +152,8 @@ class LostSamples(SideBand):
         lost: how many.
     """
 
-    TYPE: ClassVar[int] = abi.PERF_RECORD_LOST_SAMPLES
-    kind: ClassVar[str] = "lost_samples"
+    TYPE = abi.PERF_RECORD_LOST_SAMPLES
+    kind = "lost_samples"
 
     lost: int = 0
 
@@ -166,8 +166,8 @@ class Comm(SideBand):
         comm: the name, at most 15 bytes.
     """
 
-    TYPE: ClassVar[int] = abi.PERF_RECORD_COMM
-    kind: ClassVar[str] = "comm"
+    TYPE = abi.PERF_RECORD_COMM
+    kind = "comm"
 
     comm: str = ""
 
@@ -199,8 +199,8 @@ class Fork(_Task):
         ptid: the thread that made it.
     """
 
-    TYPE: ClassVar[int] = abi.PERF_RECORD_FORK
-    kind: ClassVar[str] = "fork"
+    TYPE = abi.PERF_RECORD_FORK
+    kind = "fork"
 
 
 @dataclass(slots=True, kw_only=True, repr=False)
@@ -212,24 +212,24 @@ class Exit(_Task):
         ptid: its parent thread.
     """
 
-    TYPE: ClassVar[int] = abi.PERF_RECORD_EXIT
-    kind: ClassVar[str] = "exit"
+    TYPE = abi.PERF_RECORD_EXIT
+    kind = "exit"
 
 
 @dataclass(slots=True, kw_only=True, repr=False)
 class Throttle(SideBand):
     """PERF_RECORD_THROTTLE: the event fired too often and is paused for the rest of a tick (K24)."""
 
-    TYPE: ClassVar[int] = abi.PERF_RECORD_THROTTLE
-    kind: ClassVar[str] = "throttle"
+    TYPE = abi.PERF_RECORD_THROTTLE
+    kind = "throttle"
 
 
 @dataclass(slots=True, kw_only=True, repr=False)
 class Unthrottle(Throttle):
     """PERF_RECORD_UNTHROTTLE: the event goes on."""
 
-    TYPE: ClassVar[int] = abi.PERF_RECORD_UNTHROTTLE
-    kind: ClassVar[str] = "unthrottle"
+    TYPE = abi.PERF_RECORD_UNTHROTTLE
+    kind = "unthrottle"
 
 
 @dataclass(slots=True, kw_only=True, repr=False)
@@ -241,8 +241,8 @@ class Read(SideBand):
         raw_values: their bytes, for whoever knows the read_format.
     """
 
-    TYPE: ClassVar[int] = abi.PERF_RECORD_READ
-    kind: ClassVar[str] = "read"
+    TYPE = abi.PERF_RECORD_READ
+    kind = "read"
 
     values: ReadValues | None = None
     raw_values: bytes = b""
@@ -258,8 +258,8 @@ class Aux(SideBand):
         flags: PERF_AUX_FLAG_* bits.
     """
 
-    TYPE: ClassVar[int] = abi.PERF_RECORD_AUX
-    kind: ClassVar[str] = "aux"
+    TYPE = abi.PERF_RECORD_AUX
+    kind = "aux"
 
     aux_offset: int = 0
     aux_size: int = 0
@@ -270,16 +270,16 @@ class Aux(SideBand):
 class ItraceStart(SideBand):
     """PERF_RECORD_ITRACE_START: an instruction trace began."""
 
-    TYPE: ClassVar[int] = abi.PERF_RECORD_ITRACE_START
-    kind: ClassVar[str] = "itrace_start"
+    TYPE = abi.PERF_RECORD_ITRACE_START
+    kind = "itrace_start"
 
 
 @dataclass(slots=True, kw_only=True, repr=False)
 class Switch(SideBand):
     """PERF_RECORD_SWITCH: the task of the trailer came onto its CPU, or left it."""
 
-    TYPE: ClassVar[int] = abi.PERF_RECORD_SWITCH
-    kind: ClassVar[str] = "switch"
+    TYPE = abi.PERF_RECORD_SWITCH
+    kind = "switch"
 
     @property
     def out(self) -> bool:
@@ -305,8 +305,8 @@ class SwitchCpuWide(Switch):
         next_prev_tid: its thread.
     """
 
-    TYPE: ClassVar[int] = abi.PERF_RECORD_SWITCH_CPU_WIDE
-    kind: ClassVar[str] = "switch_cpu_wide"
+    TYPE = abi.PERF_RECORD_SWITCH_CPU_WIDE
+    kind = "switch_cpu_wide"
 
     next_prev_pid: int = 0
     next_prev_tid: int = 0
@@ -320,8 +320,8 @@ class Namespaces(SideBand):
         namespaces: in the order of NET_NS_INDEX, UTS, IPC, PID, USER, MNT, CGROUP.
     """
 
-    TYPE: ClassVar[int] = abi.PERF_RECORD_NAMESPACES
-    kind: ClassVar[str] = "namespaces"
+    TYPE = abi.PERF_RECORD_NAMESPACES
+    kind = "namespaces"
 
     namespaces: tuple[Namespace, ...] = ()
 
@@ -338,8 +338,8 @@ class Ksymbol(SideBand):
         name: its name.
     """
 
-    TYPE: ClassVar[int] = abi.PERF_RECORD_KSYMBOL
-    kind: ClassVar[str] = "ksymbol"
+    TYPE = abi.PERF_RECORD_KSYMBOL
+    kind = "ksymbol"
 
     addr: int = 0
     length: int = 0
@@ -364,8 +364,8 @@ class BpfEvent(SideBand):
         tag: its tag, 8 bytes.
     """
 
-    TYPE: ClassVar[int] = abi.PERF_RECORD_BPF_EVENT
-    kind: ClassVar[str] = "bpf_event"
+    TYPE = abi.PERF_RECORD_BPF_EVENT
+    kind = "bpf_event"
 
     event_type: int = 0
     flags: int = 0
@@ -382,8 +382,8 @@ class Cgroup(SideBand):
         path: its path below the root of the hierarchy.
     """
 
-    TYPE: ClassVar[int] = abi.PERF_RECORD_CGROUP
-    kind: ClassVar[str] = "cgroup"
+    TYPE = abi.PERF_RECORD_CGROUP
+    kind = "cgroup"
 
     cgroup_id: int = 0
     path: str = ""
@@ -399,8 +399,8 @@ class TextPoke(SideBand):
         new: the bytes after; empty when code was removed.
     """
 
-    TYPE: ClassVar[int] = abi.PERF_RECORD_TEXT_POKE
-    kind: ClassVar[str] = "text_poke"
+    TYPE = abi.PERF_RECORD_TEXT_POKE
+    kind = "text_poke"
 
     addr: int = 0
     old: bytes = b""
@@ -415,8 +415,8 @@ class AuxOutputHwId(SideBand):
         hw_id: the id.
     """
 
-    TYPE: ClassVar[int] = abi.PERF_RECORD_AUX_OUTPUT_HW_ID
-    kind: ClassVar[str] = "aux_output_hw_id"
+    TYPE = abi.PERF_RECORD_AUX_OUTPUT_HW_ID
+    kind = "aux_output_hw_id"
 
     hw_id: int = 0
 
@@ -430,8 +430,8 @@ class UnknownRecord(SideBand):
         body: all between header and trailer.
     """
 
-    TYPE: ClassVar[int] = 0
-    kind: ClassVar[str] = "unknown"
+    TYPE = 0
+    kind = "unknown"
 
     record_type: int = 0
     body: bytes = b""

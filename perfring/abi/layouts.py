@@ -17,6 +17,7 @@ import struct
 import sys
 from collections.abc import Iterable
 from functools import reduce
+from itertools import takewhile
 from operator import or_
 from typing import Final, NamedTuple
 
@@ -37,6 +38,7 @@ __all__ = [
     "SamplePart",
     "body_fields",
     "fixed_struct",
+    "leading_fields",
     "read_counter_names",
     "read_format_size",
     "read_header_names",
@@ -223,6 +225,11 @@ _READ_ENDS: Final = ((c.PERF_FORMAT_ID, "id"), (c.PERF_FORMAT_LOST, "lost"))
 
 READ_FORMAT_BITS: Final = reduce(or_, (bit for bit, _ in (*_READ_TIMES, *_READ_ENDS)), c.PERF_FORMAT_GROUP)
 """Every bit of ``read_format`` whose value is known."""
+
+
+def leading_fields(fields: Iterable[Field]) -> tuple[Field, ...]:
+    """The fields in front that stand at the same place in every record with these fields."""
+    return tuple(takewhile(lambda field: field.code, fields))
 
 
 def fixed_struct(fields: Iterable[Field], *, prefix: str = "") -> tuple[struct.Struct, tuple[str, ...]]:

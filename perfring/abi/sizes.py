@@ -11,7 +11,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from perfring.abi import constants as c
-from perfring.abi.layouts import read_format_size, sample_id_size, sample_parts
+from perfring.abi.layouts import (
+    HEADER,
+    RECORD_BODIES,
+    fixed_struct,
+    leading_fields,
+    read_format_size,
+    sample_id_size,
+    sample_parts,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,12 +47,14 @@ MAX_TRACE_BYTES: Final = 8192
 MAX_BRANCH_ENTRIES: Final = 64
 """More than any branch stack in hardware has (LBR 32, BRBE 64)."""
 
-_HEADER: Final = 8
+_HEADER: Final = HEADER.size
+_FIXED: Final = {kind: fixed_struct(leading_fields(fields))[0].size for kind, fields in RECORD_BODIES.items()}
 _LARGEST: Final = 65528  # the header's u16 size, in steps of 8 (K5)
 _COMM: Final = 16  # TASK_COMM_LEN
 _NAMESPACES: Final = 7
 
 _Range = tuple[int, int]
+_NOTHING: Final[_Range] = (0, 0)
 
 
 class SampleLimits:
@@ -112,7 +122,7 @@ def min_record_bytes(attr: PerfEventAttr, *, limits: SampleLimits | None = None)
 
 def lost_record_bytes(attr: PerfEventAttr) -> int:
     """Bytes of the PERF_RECORD_LOST that an event with this attr writes: 24 and the trailer, 72 at most (K44)."""
-    return _HEADER + 16 + sample_id_size(attr.sample_type, sample_id_all=attr.sample_id_all)
+    return _HEADER + _FIXED[c.PERF_RECORD_LOST] + sample_id_size(attr.sample_type, sample_id_all=attr.sample_id_all)
 
 
 def _is_software(attr: PerfEventAttr, config: int) -> bool:
@@ -126,28 +136,33 @@ def _samples(attr: PerfEventAttr) -> bool:
 
 
 def _side_band(attr: PerfEventAttr, limits: SampleLimits) -> Iterator[tuple[int, _Range]]:
-    """Bodies of the records other than samples, as the flags and the sampling of the event call for."""
-    for wanted, ranges in (
-        (_wants_mappings(attr), _mapping_range(attr)),
-        (attr.comm, {c.PERF_RECORD_COMM: (8 + 8, 8 + _COMM)}),
+    """Bodies of the records other than samples, as the flags and the sampling of the event call for.
+
+    The ranges below are what comes behind the fields that have their fixed places.
+    """
+    for wanted, bodies in (
+        (_wants_mappings(attr), {_mapping(attr): (8, MAX_PATH_BYTES)}),
+        (attr.comm, {c.PERF_RECORD_COMM: (8, _COMM)}),
         # The kernel reports fork and exit to whoever wants names or mappings, too.
         (
             attr.task or attr.comm or _wants_mappings(attr),
-            {c.PERF_RECORD_FORK: (24, 24), c.PERF_RECORD_EXIT: (24, 24)},
+            {c.PERF_RECORD_FORK: _NOTHING, c.PERF_RECORD_EXIT: _NOTHING},
         ),
-        (attr.context_switch, {c.PERF_RECORD_SWITCH: (0, 0), c.PERF_RECORD_SWITCH_CPU_WIDE: (8, 8)}),
-        (attr.namespaces, {c.PERF_RECORD_NAMESPACES: _same(16 + 16 * _NAMESPACES)}),
-        (attr.ksymbol, {c.PERF_RECORD_KSYMBOL: (16 + 8, 16 + MAX_SYMBOL_BYTES)}),
-        (attr.bpf_event, {c.PERF_RECORD_BPF_EVENT: _same(16)}),
-        (attr.cgroup, {c.PERF_RECORD_CGROUP: (8 + 8, 8 + MAX_PATH_BYTES)}),
-        (attr.text_poke, {c.PERF_RECORD_TEXT_POKE: (16, _LARGEST)}),
-        (_samples(attr), {c.PERF_RECORD_THROTTLE: _same(24), c.PERF_RECORD_UNTHROTTLE: _same(24)}),
-        (_samples(attr) and attr.precise_ip > 0, {c.PERF_RECORD_LOST_SAMPLES: _same(8)}),
-        (attr.inherit_stat, {c.PERF_RECORD_READ: _same(8 + _read_bytes(attr, limits))}),
-        (attr.defer_output, {c.PERF_RECORD_CALLCHAIN_DEFERRED: (16, 8 + limits.chain_bytes(attr))}),
+        (attr.context_switch, {c.PERF_RECORD_SWITCH: _NOTHING, c.PERF_RECORD_SWITCH_CPU_WIDE: _NOTHING}),
+        (attr.namespaces, {c.PERF_RECORD_NAMESPACES: _same(16 * _NAMESPACES)}),
+        (attr.ksymbol, {c.PERF_RECORD_KSYMBOL: (8, MAX_SYMBOL_BYTES)}),
+        (attr.bpf_event, {c.PERF_RECORD_BPF_EVENT: _NOTHING}),
+        (attr.cgroup, {c.PERF_RECORD_CGROUP: (8, MAX_PATH_BYTES)}),
+        (attr.text_poke, {c.PERF_RECORD_TEXT_POKE: (0, _LARGEST)}),
+        (_samples(attr), {c.PERF_RECORD_THROTTLE: _NOTHING, c.PERF_RECORD_UNTHROTTLE: _NOTHING}),
+        (_samples(attr) and attr.precise_ip > 0, {c.PERF_RECORD_LOST_SAMPLES: _NOTHING}),
+        (attr.inherit_stat, {c.PERF_RECORD_READ: _same(_read_bytes(attr, limits))}),
+        (attr.defer_output, {c.PERF_RECORD_CALLCHAIN_DEFERRED: (0, limits.chain_bytes(attr) - 8)}),
     ):
         if wanted:
-            yield from ranges.items()
+            for record_type, (least, most) in bodies.items():
+                fixed = _FIXED[record_type]
+                yield record_type, (_round_up(fixed + least), _round_up(fixed + most))
 
 
 def _same(size: int) -> _Range:
@@ -158,10 +173,8 @@ def _wants_mappings(attr: PerfEventAttr) -> bool:
     return attr.mmap or attr.mmap2 or attr.mmap_data
 
 
-def _mapping_range(attr: PerfEventAttr) -> dict[int, _Range]:
-    fixed = 64 if attr.mmap2 else 32
-    record_type = c.PERF_RECORD_MMAP2 if attr.mmap2 else c.PERF_RECORD_MMAP
-    return {record_type: (fixed + 8, fixed + MAX_PATH_BYTES)}
+def _mapping(attr: PerfEventAttr) -> int:
+    return c.PERF_RECORD_MMAP2 if attr.mmap2 else c.PERF_RECORD_MMAP
 
 
 def _read_bytes(attr: PerfEventAttr, limits: SampleLimits) -> int:

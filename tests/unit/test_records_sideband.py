@@ -69,8 +69,8 @@ CASES: list[tuple[int, str, bytes, dict[str, Any]]] = [
         {"pid": 20, "tid": 21, "namespaces": (Namespace(4, 100), Namespace(4, 101))},
     ),
     (
-        *(17, "ksymbol", u64(0xFFFF) + u32(64) + u16(1) + u16(1) + padded(b"bpf_prog_x")),
-        {"addr": 0xFFFF, "length": 64, "symbol_type": 1, "flags": 1, "name": "bpf_prog_x", "unregister": True},
+        *(17, "ksymbol", u64(0xFFFF) + u32(64) + u16(2) + u16(1) + padded(b"bpf_prog_x")),
+        {"addr": 0xFFFF, "length": 64, "symbol_type": 2, "flags": 1, "name": "bpf_prog_x", "unregister": True},
     ),
     (
         *(18, "bpf_event", u16(1) + u16(0) + u32(44) + b"tagbytes"),
@@ -124,6 +124,14 @@ def test_a_richer_trailer_is_found_by_the_id_at_its_end() -> None:
     lost = decode(record(2, u64(7) + u64(3) + trailer(rich, WHO)), rich)
     assert isinstance(lost, Lost)
     assert (lost.lost, lost.stream_id, lost.sample_cpu, lost.event) == (3, 70, 3, "known")
+    assert (lost.pid, lost.tid, lost.time, lost.id) == (10, 11, 1_000, 7)
+
+
+def test_the_id_of_a_trailer_without_identifier_is_found() -> None:
+    form = Form(sample_type=2 | 4 | 1 << 6 | 1 << 9)
+    lost = Decoder(default=form.layout()).decode(record(2, u64(8) + u64(3) + trailer(form, WHO)), 0, cpu=0, position=0)
+    assert isinstance(lost, Lost)
+    assert (lost.time, lost.id, lost.stream_id, lost.lost_id) == (1_000, 7, 70, 8)
 
 
 def test_the_trailer_of_an_unknown_event_has_the_default_form() -> None:
