@@ -1,4 +1,7 @@
-"""What every test gets: a check that nothing it opened is left open (STYLE 16)."""
+"""What every test gets: a check that nothing it opened is left open.
+
+A descriptor or mapping that leaks in one test changes what the next one measures, and names no culprit there.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """The gate of the real-kernel tests, their kernel, and the count of what ran.
 
-``PERFRING_LINUX`` has three states (STYLE 13): unset, the tests run where the kernel permits and
-are skipped with the reason where not; ``1``, they must run; ``0``, they are off.
+``PERFRING_LINUX`` has three states: unset, the tests run where the kernel permits and are skipped with
+the reason where not; ``1``, they must run; ``0``, they are off. With two states a machine that forbids
+perf_event_open would either fail everybody's run, or skip unseen where the tests were meant to count.
 """
 
 from __future__ import annotations
