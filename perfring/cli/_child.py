@@ -84,7 +84,7 @@ class Command:
         os.write(self._go, b"!")
         answer = os.read(self._failed, _ERRNO.size)
         if answer:
-            self._wait()
+            self.wait()
             (number,) = _ERRNO.unpack(answer)
             raise CommandNotStarted(number, self._name)
 
@@ -103,9 +103,10 @@ class Command:
         # Not reaped yet, so the pid cannot be another's; one that has ended takes the signal and ignores it.
         if self._status is None:
             os.kill(self.pid, number)
-        return self._wait()
+        return self.wait()
 
-    def _wait(self) -> int:
+    def wait(self) -> int:
+        """Reaps it when it ends by itself."""
         if self._status is None:
             _, found = os.waitpid(self.pid, 0)
             code = os.waitstatus_to_exitcode(found)

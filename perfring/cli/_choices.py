@@ -86,6 +86,8 @@ class Choices:
                 f"--watermark {self.watermark} and --wakeup-events {self.wakeup_events} exclude each other: "
                 "the kernel has one field for both"
             )
+        if self.frequency is not None and self.frequency < 1:
+            raise ValueError(f"--freq is {self.frequency}: it must be at least 1")
         if self.duration is not None and not (math.isfinite(self.duration) and self.duration > 0):
             raise ValueError(f"--duration is {self.duration}: it must be a number of seconds above 0")
 
@@ -123,7 +125,8 @@ class Choices:
 
     def _groups(self) -> list[EventGroup]:
         names = self.events or (DEFAULT_EVENT,)
-        parsed = parse_events(names, frequency=self.frequency or DEFAULT_FREQUENCY, callchain=self.call_graph)
+        frequency = DEFAULT_FREQUENCY if self.frequency is None else self.frequency
+        parsed = parse_events(names, frequency=frequency, callchain=self.call_graph)
         groups = [_with_ip(group) for group in self._filtered(parsed)]
         if any(isinstance(group, BpfOutputEvents) for group in groups):
             raise ValueError("the event 'bpf-output' needs a BPF map to be put into: that is the library's to do")
