@@ -35,12 +35,16 @@ seed decides. What is not modelled raises NotImplementedError, misuse of the sim
 
 from __future__ import annotations
 
-from simkernel.actor import Actor
-from simkernel.kernel import SimKernel
-from simkernel.misuse import ActorExited, Deadlock, SimulatorError
-from simkernel.ringbuf import RingBuffer, Writer
-from simkernel.rules import DROP, PASS, Delay, Errno, Happening, Replace
-from simkernel.tasks import Sleep, Spend
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from simkernel.actor import Actor
+    from simkernel.kernel import SimKernel
+    from simkernel.misuse import ActorExited, Deadlock, SimulatorError
+    from simkernel.ringbuf import RingBuffer, Writer
+    from simkernel.rules import DROP, PASS, Delay, Errno, Happening, Replace
+    from simkernel.tasks import Sleep, Spend
 
 __all__ = [
     "DROP",
@@ -59,3 +63,28 @@ __all__ = [
     "Spend",
     "Writer",
 ]
+
+# Every run of pytest on a machine with perfring loads this package, for its plugin: nothing else is loaded until
+# somebody asks for it.
+_NAMES = {
+    "simkernel.actor": ("Actor",),
+    "simkernel.kernel": ("SimKernel",),
+    "simkernel.misuse": ("ActorExited", "Deadlock", "SimulatorError"),
+    "simkernel.ringbuf": ("RingBuffer", "Writer"),
+    "simkernel.rules": ("DROP", "PASS", "Delay", "Errno", "Happening", "Replace"),
+    "simkernel.tasks": ("Sleep", "Spend"),
+}
+_HOME = {name: module for module, names in _NAMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    """PEP 562: loads a public name when it is first asked for."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOME[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    """All public names, loaded or not."""
+    return sorted({*globals(), *__all__})
