@@ -63,6 +63,11 @@ class Actor:
         self._next_page = _HEAP
         self._next_mapping = _MAPPINGS
 
+    @property
+    def machine(self) -> Machine:
+        """The parts of the machine, for whoever builds on the simulator."""
+        return self._machine
+
     def _order(self) -> AbstractContextManager[None]:
         if not self._task.alive:
             raise ActorExited(f"actor {self.pid} has exited and takes no orders any more")
@@ -145,7 +150,7 @@ class Actor:
         """A BPF program on the actor's CPU puts this out, through the map of `SimKernel.bpf_map_path`.
 
         Raises:
-            OSError: what the program would be told: ENOENT: no event in the slot of this CPU; EOPNOTSUPP: the event
+            OSError: what the program is told: ENOENT: no event in the slot of this CPU; EOPNOTSUPP: the event
                 does not count on this CPU at the moment; EINVAL: it is not a BPF output event; E2BIG: the payload does not
                 fit a record.
         """

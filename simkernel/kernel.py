@@ -362,6 +362,10 @@ class SimKernel:
 
     def _accessed(self, kind: str, offset: int) -> None:
         """A load or store of a metadata page: another CPU may run for a moment."""
+        if self._machine.rules:
+            answer = self._machine.rules.ask("access", kind, offset=offset)
+            if answer is not PASS:
+                raise SimulatorError(f"a rule answered {answer!r} to a {kind} of the metadata page: it can only watch")
         if self.at_access is not None:
             self.at_access(kind, offset)
         elif self.preemption and self._machine.rng.random() < self.preemption:

@@ -19,9 +19,10 @@ class Happening(NamedTuple):
     """What is about to happen.
 
     Attributes:
-        kind: "syscall", "record" or "wakeup".
-        name: the system call's name, the record's type as in "PERF_RECORD_SAMPLE", or "ring".
-        details: what belongs to it: the arguments of the call; ``event``, ``ring`` and ``data`` of a record.
+        kind: "syscall", "record", "wakeup", or "access" of the reader to a metadata page, which a rule can only watch.
+        name: the system call's name; "ring" for a record or a wakeup; "load" or "store".
+        details: what belongs to it: the arguments of the call; ``event`` and ``ring`` of a record and a wakeup, and the
+            ``data`` of a record; the ``offset`` of an access.
     """
 
     kind: str

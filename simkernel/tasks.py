@@ -198,6 +198,7 @@ class Scheduler:
         if task in old.queue:
             old.queue.remove(task)
             cpu.queue.append(task)
+            self._look_soon(cpu)
         task.cpu, task.migrated = cpu, True
         if running:
             self._put_aside(cpu)
@@ -271,6 +272,7 @@ class Scheduler:
                 look()
             return True
         finally:
+            cpu = task.cpu  # it may have been moved meanwhile, as when a CPU went offline
             self._put_aside(cpu)
             preempted = cpu.current is not cpu.idle
             self.switch(cpu, task, preempted=preempted)
