@@ -1,0 +1,5 @@
+"""What things cost, as ratios measured side by side in one run. ``python -m benchmarks`` prints them.
+
+A machine that others use too has no stable seconds; a ratio of two loops that take turns in
+the same minute has a meaning.
+"""
