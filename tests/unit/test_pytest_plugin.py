@@ -12,6 +12,9 @@ pytest_plugins = ["pytester"]
 # pytester forgets the modules that a run has imported: these stay, or each run would import them anew.
 KEPT = (arm, builder)
 
+# The plugins of others cost more than all the rest.
+WITHOUT = ("-p", "no:hypothesispytest", "-p", "no:pytest_fakefs")
+
 ON_BOTH = "def test_it(perf_kernel, perf_actor): assert perf_actor().pid > 0"
 FAILS = """
     def test_it(sim_kernel):
@@ -38,7 +41,7 @@ def _refuses(monkeypatch: pytest.MonkeyPatch, reason: str | None = "no rings her
 
 def _run(pytester: pytest.Pytester, text: str, *options: str) -> pytest.RunResult:
     pytester.makepyfile(text)
-    return pytester.runpytest_inprocess("--strict-markers", "-Werror", *options)
+    return pytester.runpytest_inprocess("--strict-markers", "-Werror", *WITHOUT, *options)
 
 
 # The simulated kernel.
@@ -240,4 +243,4 @@ def test_unused_it_loads_nothing_else(pytester: pytest.Pytester) -> None:
             assert [name for name in sys.modules if name.startswith(("perfring", "simkernel", "typer", "rich"))] == [
                 "simkernel", "simkernel.pytest_plugin"]
     """)
-    pytester.runpytest_subprocess("-p", "no:hypothesispytest").assert_outcomes(passed=1)
+    pytester.runpytest_subprocess(*WITHOUT).assert_outcomes(passed=1)
