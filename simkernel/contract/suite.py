@@ -10,12 +10,12 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from simkernel.contract.arm import Arm
 from simkernel.contract.rig import Rig, Unavailable
 
-__all__ = ["Check", "Outcome", "Report", "check", "check_kernel", "kernel_checks"]
+__all__ = ["Check", "Outcome", "Report", "Statement", "check", "check_kernel", "kernel_checks"]
 
 _PREFIX: Final = "check_"
 
@@ -66,6 +66,20 @@ def _last_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
 
 
+class Statement(Protocol):
+    """What a report has to know of a check."""
+
+    @property
+    def name(self) -> str:
+        """The statement."""
+        ...
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """The facts that it holds."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What came of a check.
@@ -77,7 +91,7 @@ class Outcome:
         text: what the kernel did, or what is lacking.
     """
 
-    check: Check
+    check: Statement
     verdict: str
     text: str = ""
 
