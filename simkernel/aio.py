@@ -20,6 +20,7 @@ from __future__ import annotations
 import asyncio
 import selectors
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from perfring.abi import CLOCK_MONOTONIC
@@ -28,12 +29,14 @@ from simkernel.misuse import SimulatorError
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
     from contextvars import Context
-    from typing import TypeVar
+    from typing import TypeVar, TypeVarTuple
 
     from _typeshed import FileDescriptorLike
+
     from simkernel.kernel import SimKernel
 
     T = TypeVar("T")
+    Ts = TypeVarTuple("Ts")
 
 __all__ = ["SimEventLoop", "SimSelector", "run"]
 
@@ -71,7 +74,7 @@ class SimSelector(selectors.BaseSelector):
 
     def __init__(self, kernel: SimKernel) -> None:
         self._epoll = kernel.epoll()
-        self._keys: dict[int, selectors.SelectorKey] = {}
+        self._keys: dict[FileDescriptorLike, selectors.SelectorKey] = {}
 
     def register(self, fileobj: FileDescriptorLike, events: int, data: Any = None) -> selectors.SelectorKey:
         """EPOLL_CTL_ADD, which asks the fd (K15).
@@ -107,10 +110,8 @@ class SimSelector(selectors.BaseSelector):
         """
         key = self._find(fileobj)
         del self._keys[key.fd]
-        try:
+        with suppress(OSError):
             self._epoll.unregister(key.fd)
-        except OSError:
-            pass
         return key
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
@@ -132,7 +133,7 @@ class SimSelector(selectors.BaseSelector):
 
     def get_map(self) -> Mapping[FileDescriptorLike, selectors.SelectorKey]:
         """What is registered, by fd."""
-        return dict(self._keys)
+        return self._keys
 
     def _find(self, fileobj: FileDescriptorLike) -> selectors.SelectorKey:
         fd = _checked_fd(fileobj)
@@ -190,7 +191,7 @@ class SimEventLoop(asyncio.SelectorEventLoop):
         """Whoever calls this runs in the loop's own thread: in a callback, or a handler of Ctrl-C."""
 
     def call_soon_threadsafe(
-        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.Handle:
         """As `call_soon`, for signal handlers.
 
@@ -200,26 +201,54 @@ class SimEventLoop(asyncio.SelectorEventLoop):
         if threading.get_ident() != self._sim_thread:
             raise SimulatorError(
                 "call_soon_threadsafe from another thread: the simulated machine has one thread, and virtual time does "
-                "not wait for others; let a simulated task do it (SimKernel.spawn), or a timer (simkernel.hotplug.later)"
+                "not wait for others; let a simulated task do it (SimKernel.spawn)"
             )
         return super().call_soon_threadsafe(callback, *args, context=context)
 
-    def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> NoReturn:  # type: ignore[override]
-        """Raises NotImplementedError."""
-        _refuse("run_in_executor, and so asyncio.to_thread and getaddrinfo: virtual time does not wait for threads")
 
-    def add_signal_handler(self, sig: int, callback: Callable[..., object], *args: Any) -> None:
-        """Raises NotImplementedError."""
-        _refuse("add_signal_handler: real signals come in real time; a SIGIO is found by SimKernel.take_signals")
+_THREADS: Final = "virtual time does not wait for other threads"
+_SOCKETS: Final = "the simulated machine has no sockets and pipes, and real ones live in real time"
+_PROCESSES: Final = "make simulated tasks with SimKernel.actor or SimKernel.spawn"
+_SIGNALS: Final = "real signals come in real time; SimKernel.take_signals tells of simulated ones"
+_REFUSED: Final = {
+    "run_in_executor": _THREADS,
+    "getaddrinfo": _THREADS,
+    "getnameinfo": _THREADS,
+    "add_signal_handler": _SIGNALS,
+    "subprocess_exec": _PROCESSES,
+    "subprocess_shell": _PROCESSES,
+    "connect_read_pipe": _SOCKETS,
+    "connect_write_pipe": _SOCKETS,
+    "connect_accepted_socket": _SOCKETS,
+    "create_connection": _SOCKETS,
+    "create_datagram_endpoint": _SOCKETS,
+    "create_server": _SOCKETS,
+    "create_unix_connection": _SOCKETS,
+    "create_unix_server": _SOCKETS,
+    "sock_accept": _SOCKETS,
+    "sock_connect": _SOCKETS,
+    "sock_recv": _SOCKETS,
+    "sock_recv_into": _SOCKETS,
+    "sock_recvfrom": _SOCKETS,
+    "sock_recvfrom_into": _SOCKETS,
+    "sock_sendall": _SOCKETS,
+    "sock_sendfile": _SOCKETS,
+    "sock_sendto": _SOCKETS,
+    "sendfile": _SOCKETS,
+    "start_tls": _SOCKETS,
+}
 
-    async def subprocess_exec(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Raises NotImplementedError."""
-        _refuse("subprocesses: make simulated tasks with SimKernel.actor or SimKernel.spawn")
 
-    async def subprocess_shell(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Raises NotImplementedError."""
-        _refuse("subprocesses: make simulated tasks with SimKernel.actor or SimKernel.spawn")
+def _refusal(name: str, why: str) -> Callable[..., NoReturn]:
+    """A method of the loop that is not simulated."""
+
+    def refused(*_: object, **__: object) -> NoReturn:
+        raise NotImplementedError(f"a loop on virtual time has no {name}: {why}")
+
+    refused.__name__ = name
+    refused.__doc__ = f"Raises NotImplementedError: {why}."
+    return refused
 
 
-def _refuse(what: str) -> NoReturn:
-    raise NotImplementedError(f"an event loop on virtual time has no {what}")
+for _name, _why in _REFUSED.items():
+    setattr(SimEventLoop, _name, _refusal(_name, _why))
