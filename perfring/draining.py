@@ -60,6 +60,8 @@ class RingDrain:
     def head(self) -> int:
         """Loads head. A head that makes no sense is reported, and the reader goes on from there."""
         reader, counts = self._reader, self.statistics
+        if reader.published != reader.tail:
+            reader.publish()  # a drain was interrupted before it came to that
         head = reader.head()
         try:
             unread = reader.unread(head)
@@ -75,36 +77,41 @@ class RingDrain:
 
     def has_reached(self, target: int) -> bool:
         """Whether everything up to ``target`` has been taken out."""
-        ahead = (target - self._reader.tail) & _U64
-        return ahead == 0 or ahead > _U64 >> 1  # positions wrap, so "behind" is the other half of the circle
+        # Never more than a ring ahead: a target further on is behind, or from before a head that made no sense.
+        return not 0 < (target - self._reader.tail) & _U64 <= self._reader.size
 
-    def drain(self, target: int, budget: int) -> list[Record]:
+    def drain(self, target: int, budget: int, into: list[Record]) -> None:
         """Takes out at most ``budget`` bytes, and one record at least, up to ``target``, which `head` returned before.
 
-        The bytes are freed whatever happens to them here: no bad record makes the reader forget its tail.
+        An interrupt leaves the bytes either unread in the ring, or read in ``into``.
         """
         if self.has_reached(target):
-            return []
+            return
         reader = self._reader
         unread = reader.unread(target)
-        length = consumed = min(unread, max(budget, _LONGEST_RECORD))
+        length = min(unread, max(budget, _LONGEST_RECORD))
         image = reader.copy(length)
         try:
-            records, consumed = self._decoder.decode_run(image, cpu=self.cpu, position=reader.tail, on_bad=self._on_bad)
-            if consumed < length == unread:
-                self._cut_off(reader.tail + consumed, length - consumed)
-                consumed = length
-        finally:
-            reader.free(consumed)
+            records, consumed = self._decoder.decode_run(
+                image, cpu=self.cpu, position=reader.tail, on_bad=self._on_bad, final=length == unread
+            )
+        except Exception:
+            # A fault of ours; the ring must not stand still for it.
+            self._skip(reader.tail, length)
+            reader.free(length)
+            raise
+        position = reader.after(consumed)
+        # No call between these two lines: a signal handler runs at calls only, so an interrupt comes before or behind.
+        into += records
+        reader.tail = position
+        reader.publish()
         self._count(records, consumed)
-        return records
 
-    def unread(self) -> int:
-        """Bytes that lie in the ring now; 0 when head makes no sense."""
-        try:
-            return self._reader.unread(self._reader.head())
-        except RingOverrun:
-            return 0
+    def close_account(self, kernel: Kernel) -> None:
+        """Counts what is left behind, before the ring is closed. Once it is, nothing changes any more."""
+        if self.opened.mapping is not None:
+            self.statistics.unread_bytes = self._unread()
+            self.reconcile(kernel)
 
     def reconcile(self, kernel: Kernel) -> None:
         """Asks read(2) of every event for its losses: drops followed by silence never come as a record (K22)."""
@@ -115,6 +122,13 @@ class RingDrain:
                 lost = (lost or 0) + (values.lost or 0)
         self.statistics.lost_counted = lost
 
+    def _unread(self) -> int:
+        """Bytes that lie in the ring now; 0 when head makes no sense."""
+        try:
+            return self._reader.unread(self._reader.head())
+        except RingOverrun:
+            return 0
+
     def _count(self, records: list[Record], consumed: int) -> None:
         counts = self.statistics
         counts.records += len(records)
@@ -123,9 +137,8 @@ class RingDrain:
         if records and records[-1].time is not None:
             self.last_time = records[-1].time
 
-    def _cut_off(self, position: int, left: int) -> None:
-        text = f"the record says that it is longer than the {left} bytes up to head"
-        self._on_bad(BadRecord(text, cpu=self.cpu, position=position, skipped=left))
+    def _skip(self, position: int, length: int) -> None:
+        self._on_bad(BadRecord("the records could not be decoded", cpu=self.cpu, position=position, skipped=length))
 
     def _on_bad(self, error: BadRecord) -> None:
         self.statistics.bad_records += 1

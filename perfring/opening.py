@@ -125,7 +125,8 @@ class Opener:
     def _tids(self) -> tuple[int, ...]:
         if self._plan.pids is None:
             return (_WHOLE_CPU,)
-        return tuple(tid for pid in self._plan.pids for tid in procfs.threads(self._kernel, pid))
+        # A thread's own id names its whole process as well, and nothing may be opened and recorded twice.
+        return tuple(dict.fromkeys(tid for pid in self._plan.pids for tid in procfs.threads(self._kernel, pid)))
 
     def _open_ring(self, ring: OpenRing, tids: tuple[int, ...]) -> None:
         leader = self._open_leader(ring, tids)

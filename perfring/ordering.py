@@ -27,55 +27,58 @@ class TimeOrder:
     """Records that wait for their turn.
 
     Attributes:
+        pending: what came out of the rings and is held back, each ring's in the order of the ring; for adding to.
+        outbox: what was released, for an interrupt on its way to the caller loses nothing then. Who has it in good
+            hands empties it, and makes no call between that and ``return``, ``yield`` or ``try``: a signal handler
+            runs at calls only.
         late: how many were released after a younger one.
     """
 
-    __slots__ = ("_delivered_until", "_pending", "late")
+    __slots__ = ("_released_until", "late", "outbox", "pending")
 
     def __init__(self) -> None:
-        self._pending: list[Record] = []
-        self._delivered_until = -1
+        self.pending: list[Record] = []
+        self.outbox: list[Record] = []
+        self._released_until = -1
         self.late = 0
 
     def __len__(self) -> int:
-        return len(self._pending)
-
-    def add(self, records: Iterable[Record]) -> None:
-        """Takes records of one ring, in the order of the ring."""
-        self._pending.extend(records)
+        return len(self.pending) + len(self.outbox)
 
     def release(self, until: int | None = None) -> list[Record]:
         """The records not younger than ``until``, oldest first; equal times in the order in which they were added.
 
+        What is still in the outbox comes first.
+
         Args:
             until: nanoseconds of the session's clock; None releases everything.
         """
+        pending = self.pending
         # Each ring's run is sorted but for nested writers (K36), and sorting runs is what Python's sort is best at.
-        self._pending.sort(key=_time)
-        if until is None:
-            released, self._pending = self._pending, []
-        else:
-            cut = bisect_right(self._pending, until, key=_time)
-            released, self._pending = self._pending[:cut], self._pending[cut:]
+        pending.sort(key=_time)
+        cut = len(pending) if until is None else bisect_right(pending, until, key=_time)
+        released, held_back = pending[:cut], pending[cut:]
+        outgoing = self.outbox + released
+        # In one statement, between the parts of which no signal handler runs: each record is in one place.
+        self.outbox, self.pending = outgoing, held_back
         self._count_late(released)
-        return released
+        return outgoing
 
     def take(self, cpu: int) -> list[Record]:
-        """The held-back records of one CPU, oldest first, without regard to the others."""
-        taken = [record for record in self._pending if record.cpu == cpu]
-        self._pending = [record for record in self._pending if record.cpu != cpu]
+        """The waiting records of one CPU, oldest first, without regard to the others."""
+        taken = [record for record in self.pending if record.cpu == cpu]
         taken.sort(key=_time)
+        taken[:0] = [record for record in self.outbox if record.cpu == cpu]
+        self.pending = [record for record in self.pending if record.cpu != cpu]
+        self.outbox = [record for record in self.outbox if record.cpu != cpu]
         return taken
 
     def give_back(self, rest: Iterable[Record]) -> None:
-        """Takes back what was released and then not delivered: it comes again, and is not late for that."""
-        records = list(rest)
-        if records:
-            self._pending[:0] = records
-            self._delivered_until = min(self._delivered_until, *map(_time, records))
+        """Takes back what was released and then not delivered: it comes again, before all others."""
+        self.outbox = [*rest, *self.outbox]
 
     def _count_late(self, released: list[Record]) -> None:
         timeless = bisect_left(released, 0, key=_time)
-        self.late += bisect_left(released, self._delivered_until, key=_time) - timeless
+        self.late += bisect_left(released, self._released_until, key=_time) - timeless
         if released:
-            self._delivered_until = max(self._delivered_until, _time(released[-1]))
+            self._released_until = max(self._released_until, _time(released[-1]))

@@ -39,16 +39,6 @@ class OverwriteSession(Recording):
         """Whether `pause` is in force."""
         return self._paused
 
-    def pause(self) -> None:
-        """Lets the kernel drop and count records instead of writing them (K23). Idempotent."""
-        super().pause()
-        self._paused = True
-
-    def resume(self) -> None:
-        """Ends `pause`. Idempotent."""
-        super().resume()
-        self._paused = False
-
     def snapshot(self) -> list[Record]:
         """What the rings hold now, newest first over all CPUs. Nothing is taken out: the next snapshot sees it again.
 
@@ -58,16 +48,26 @@ class OverwriteSession(Recording):
         Raises:
             SessionClosed, ForkedSession.
         """
-        was_paused = self._paused
-        self.pause()
-        try:
-            images = [(cpu, ring.head(), ring.copy()) for cpu, ring in self._rings]
-        finally:
-            if not was_paused:
-                self.resume()
+        self._check()
+        with self._guard.held():
+            images = self._images()
         records: list[Record] = []
         for cpu, head, image in images:
             found, _ = self._decoder.decode_run(image, cpu=cpu, position=head, on_bad=self._dispatcher.report)
             records += found
         records.sort(key=lambda record: -1 if record.time is None else record.time, reverse=True)
         return records
+
+    def _images(self) -> list[tuple[int, int, bytes]]:
+        """CPU, head and a copy of each ring."""
+        was_paused = self._paused
+        self._set_paused(True)
+        try:
+            return [(cpu, ring.head(), ring.copy()) for cpu, ring in self._rings]
+        finally:
+            self._set_paused(was_paused)
+
+    def _set_paused(self, value: bool) -> None:
+        with self._guard.held():
+            super()._set_paused(value)
+            self._paused = value

@@ -66,7 +66,7 @@ class Reader:
         self._role = threading.Lock()
         self._waiter: EpollWaiter | None = None
         self._loop_waiter: LoopWaiter | None = None
-        self._blocked = threading.Condition()
+        self._blocked = threading.Condition()  # over an RLock: a signal handler may come while its own thread holds it
         self._blocked_thread: int | None = None
         self._sweep: Iterator[list[Record]] | None = None
         self._reason = Reason.START
@@ -74,7 +74,7 @@ class Reader:
         self._ended = False
         self._flush_asked = False
         self._stop_asked = False
-        self._closing = False
+        self._closing = self._waker_closed = False
         self.timeouts = 0
 
     # What others ask of the reader: each may come from any thread, or from a signal handler.
@@ -82,29 +82,40 @@ class Reader:
     def flush(self) -> None:
         """Asks for everything that is there now, and then for one FLUSH announcement."""
         self._flush_asked = True
-        self._waker.set()
+        self._wake()
 
     def stop(self) -> None:
         """Asks to disable the events, deliver the rest, and announce END."""
         self._stop_asked = True
-        self._waker.set()
+        self._wake()
 
     def close(self) -> bool:
-        """Ends whatever waits. False: that is this very thread, interrupted in its wait by a signal handler.
+        """Ends whatever waits. Idempotent.
 
-        The wait then raises SessionClosed, and the reader calls nothing of the kernel any more.
+        Returns:
+            False: that is this very thread, interrupted in its wait by a signal handler. The wait then raises
+            SessionClosed, and whoever called it has to close again.
         """
         with self._blocked:
             self._closing = True
-            self._waker.set()
+            self._wake()
             if self._blocked_thread == threading.get_ident():
                 return False
             self._blocked.wait_for(lambda: self._blocked_thread is None)
-        if self._loop_waiter is not None:
-            self._loop_waiter.close_from_anywhere(_DETACH_PATIENCE)
-            self._loop_waiter = None
+            loop_waiter = self._loop_waiter
+        if loop_waiter is not None:
+            loop_waiter.close_from_anywhere(_DETACH_PATIENCE)
         self._drop_waiter()
+        with self._blocked:
+            self._waker_closed = True
+            self._waker.close()
         return True
+
+    def close_in_child(self) -> None:
+        """Closes this process's copies of the fds, and takes no lock: the thread that holds it is not here (K45)."""
+        if self._waiter is not None:
+            self._waiter.close()
+        self._waker.close()
 
     # Reading.
 
@@ -142,51 +153,56 @@ class Reader:
             until: ends the wait, with TIMEOUT but without a drain, when it returns True.
         """
         deadline = None if timeout is None else self._now() + timeout
-        with self._blocked:
-            self._open_waiter()
-        while True:
-            batch = self._advance()
-            if batch is not None:
-                return batch
-            if until is not None and until():
-                return Batch((), Reason.TIMEOUT)
-            expires: Reason | None
-            expires, wait_for = self._soonest(deadline, max_latency)
-            if tick is not None and (wait_for is None or tick < wait_for):
-                expires, wait_for = None, tick
-            self._begin_for(self._block(wait_for), expires)
+        try:
+            with self._occupied():
+                pass  # a new waiter brings its first look before anything else
+            while True:
+                batch = self._advance()
+                if batch is not None:
+                    return batch
+                if until is not None and until():
+                    return Batch((), Reason.TIMEOUT)
+                expires, wait_for = self._soonest(deadline, max_latency)
+                if tick is not None and (wait_for is None or tick < wait_for):
+                    expires, wait_for = None, tick
+                with self._occupied() as waiter:
+                    reason = waiter.wait(wait_for)
+                self._begin_for(reason, expires, over=deadline is not None and self._now() >= deadline)
+        except BaseException:
+            # What was asked and then not looked at would never be told again (K14): the next waiter looks first.
+            self._drop_waiter()
+            raise
 
     async def stream(self, *, max_latency: float | None) -> AsyncIterator[Batch]:
         """The same for asyncio, until the session ends or is closed. Holds the role as long as it lives."""
         with self.role():
-            self._drop_waiter()
-            self._loop_waiter = waiter = LoopWaiter(self._kernel, self._rings, self._waker)
+            waiter = self._enter_loop()
             try:
-                self._begin(Reason.START)
-                while not self._closing:
+                while waiter is not None and not self._closing:
                     batch = self._advance()
                     if batch is None:
                         expires, wait_for = self._soonest(None, max_latency)
                         self._begin_for(await waiter.wait(wait_for), expires)
-                        continue
-                    if batch or batch.reason is not Reason.END:
+                    elif batch or batch.reason is not Reason.END:
+                        self._sweeper.order.outbox = []  # and no call between here and there: see `TimeOrder`
                         yield batch
+                        await waiter.let_others_run()
                     else:
                         return
             except SessionClosed:
                 return
             finally:
-                waiter.close()
+                if waiter is not None:
+                    waiter.close()
                 self._loop_waiter = None
-
-    def forget_sweep(self) -> None:
-        """Another sweep, of `parse_all`, takes over what this one had still to read."""
-        self._sweep = None
 
     # The state machine.
 
     def _advance(self) -> Batch | None:
         """The next piece of the sweep under way, or its announcement; None when there is reason to wait."""
+        order = self._sweeper.order
+        if order.outbox:
+            return Batch(order.outbox, self._reason)
         if self._ended:
             return Batch((), Reason.END)
         while self._sweep is not None:
@@ -200,19 +216,20 @@ class Reader:
                     return Batch((), self._reason)
         return None
 
-    def _begin_for(self, reason: Reason, expired: Reason | None) -> None:
+    def _begin_for(self, reason: Reason, expired: Reason | None, *, over: bool = False) -> None:
         """Begins the sweep for which a wait gave reason.
 
         Args:
             reason: why the wait ended.
             expired: what its timeout means; None when it was only for a look around.
+            over: the caller's deadline has passed. On busy rings something else always wakes the reader first.
         """
         if self._closing:
             raise SessionClosed("the session was closed while it waited")
         if self._stop_asked:
             self._disable()
             self._begin(Reason.END)
-        elif all(ring.ended for ring in self._rings):
+        elif self._all_ended():
             self._begin(Reason.END)
         elif self._flush_asked:
             self._flush_asked = False
@@ -221,16 +238,22 @@ class Reader:
             if expired is not None:
                 self.timeouts += 1
                 self._begin(expired)
+        elif over:
+            self._begin(Reason.TIMEOUT)
         elif reason is not Reason.FLUSH:  # a waker without anything asked for: somebody else took care of it
             self._begin(reason)
 
     def _begin(self, reason: Reason) -> None:
+        if self._sweep is not None and self._reason is Reason.FLUSH:
+            self._flush_asked = True  # its reader gave up before that was announced
         self._reason = reason
         self._looked_at = self._now()
         self._sweep = self._sweeper.sweep(everything=reason is Reason.END)
 
-    def _soonest(self, deadline: float | None, max_latency: float | None) -> tuple[Reason, float | None]:
+    def _soonest(self, deadline: float | None, max_latency: float | None) -> tuple[Reason | None, float | None]:
         """What happens first if nothing else does, and in how many seconds."""
+        if self._stop_asked or self._flush_asked or self._all_ended():
+            return None, 0.0  # a reader that gave up may have taken the waker's word, or the hangup
         now = self._now()
         left = None if deadline is None else max(deadline - now, 0.0)
         if max_latency is not None:
@@ -239,13 +262,19 @@ class Reader:
                 return Reason.LATENCY, due
         return Reason.TIMEOUT, left
 
-    def _block(self, timeout: float | None) -> Reason:
+    def _all_ended(self) -> bool:
+        return all(ring.ended for ring in self._rings)
+
+    # The waiters.
+
+    @contextmanager
+    def _occupied(self) -> Iterator[EpollWaiter]:
+        """The epoll of this session, which nobody closes meanwhile: `close` ends the wait, and waits for that."""
         with self._blocked:
-            waiter = self._open_waiter()  # and it stays open until this thread is out of it
             self._blocked_thread = threading.get_ident()
         try:
-            # Whoever sets a flag sets the waker after it: one that was set before this wait ends it at once.
-            return waiter.wait(timeout)
+            # Whoever sets a flag sets the waker after it: one that was set before the wait ends it at once.
+            yield self._open_waiter()
         finally:
             with self._blocked:
                 self._blocked_thread = None
@@ -256,14 +285,32 @@ class Reader:
         if self._closing:
             raise SessionClosed("the session is closed")
         if self._waiter is None:
-            self._waiter = EpollWaiter(self._kernel, self._rings, self._waker)
+            waiter = EpollWaiter(self._kernel, self._rings, self._waker)
             self._begin(Reason.START)
+            self._waiter = waiter
         return self._waiter
 
+    def _enter_loop(self) -> LoopWaiter | None:
+        """Registers with the running loop, which needs a first look as well; None when it is too late."""
+        self._drop_waiter()
+        with self._blocked:
+            if self._closing:
+                return None
+            waiter = LoopWaiter(self._kernel, self._rings, self._waker)
+            self._begin(Reason.START)
+            self._loop_waiter = waiter
+            return waiter
+
     def _drop_waiter(self) -> None:
-        if self._waiter is not None:
-            self._waiter.close()
-            self._waiter = None
+        with self._blocked:
+            waiter, self._waiter = self._waiter, None
+            if waiter is not None:
+                waiter.close()
+
+    def _wake(self) -> None:
+        with self._blocked:
+            if not self._waker_closed:
+                self._waker.set()
 
     def _now(self) -> float:
         return self._kernel.clock_ns(CLOCK_MONOTONIC) / 1e9

@@ -11,6 +11,7 @@ from perfring.decoding import Decoder
 from perfring.dispatch import Dispatcher
 from perfring.errors import EventRefused, ForkedSession, SessionClosed
 from perfring.events import Tracepoint
+from perfring.guard import Guard
 from perfring.layout import EventLayout
 from perfring.opening import Opener
 from perfring.plan import EventKind
@@ -50,10 +51,15 @@ class Recording:
         self._dispatcher = Dispatcher({spec.name: spec.kind.value for spec in plan.events})
         self._decoder = Decoder(default=_layout(plan.leader))
         self._maps: list[int] = []
+        self._guard = Guard(self._release)
         self._opener = Opener(kernel, plan)
         self._opened = self._opener.open_all()
-        for ring in self._opened:
-            self._know(ring.events)
+        try:
+            for ring in self._opened:
+                self._know(ring.events)
+        except BaseException:
+            self._close_all()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -103,12 +109,13 @@ class Recording:
         self._check()
         spec = CommonAttr.of(self._plan).onto(Tracepoint(name, filter=filter).spec(self._kernel))
         warn_of_late_event(self._plan, spec, self._kernel, stacklevel=3)
-        added = self._opener.add_event(self._opened, spec)
-        self._know(added)
-        self._dispatcher.name_event(spec.name, spec.kind.value)
-        if self._enabled:
-            for event in added:
-                self._kernel.ioctl(event.fd, abi.PERF_EVENT_IOC_ENABLE, 0)
+        with self._guard.held():
+            added = self._opener.add_event(self._opened, spec)
+            self._know(added)
+            self._dispatcher.name_event(spec.name, spec.kind.value)
+            if self._enabled:
+                for event in added:
+                    self._kernel.ioctl(event.fd, abi.PERF_EVENT_IOC_ENABLE, 0)
 
     def attach_to_bpf_map(self, map_fd: int | None = None, *, id: int | None = None, path: str | None = None) -> None:
         """Puts each CPU's BPF output event into a BPF_MAP_TYPE_PERF_EVENT_ARRAY, at the index of the CPU.
@@ -143,8 +150,9 @@ class Recording:
     def enable(self) -> None:
         """Starts all events."""
         self._check()
-        self._ioctl_all(abi.PERF_EVENT_IOC_ENABLE)
-        self._enabled = True
+        with self._guard.held():
+            self._ioctl_all(abi.PERF_EVENT_IOC_ENABLE)
+            self._enabled = True
 
     def disable(self) -> None:
         """Stops all events, side-band too (K40). What is in the rings stays there."""
@@ -154,12 +162,12 @@ class Recording:
     def pause(self) -> None:
         """Lets the kernel drop and count records instead of writing them (K23). Idempotent."""
         self._check()
-        self._set_paused(1)
+        self._set_paused(True)
 
     def resume(self) -> None:
         """Ends `pause`. Idempotent."""
         self._check()
-        self._set_paused(0)
+        self._set_paused(False)
 
     def on_error(self, callback: ErrorCallback | None) -> None:
         """Sets who is told of failing callbacks and bad records: ``callback(error, record or None)``.
@@ -173,11 +181,11 @@ class Recording:
 
         In a forked child only the child's own descriptors are closed, and the parent goes on recording (K45).
         """
-        if not self._closed:
-            self._closed = True
-            if not self._in_child():
-                self._disable()
-            self._close_all()
+        self._closed = True
+        if self._in_child():
+            self._close_all()  # and no lock: a thread that held it may not exist here
+        else:
+            self._guard.close()
 
     def _check(self) -> None:
         """Refuses what a closed session, or one that belongs to the parent process, cannot do."""
@@ -211,17 +219,27 @@ class Recording:
         return self._maps[-1]
 
     def _disable(self) -> None:
-        self._ioctl_all(abi.PERF_EVENT_IOC_DISABLE)
-        self._enabled = False
+        with self._guard.held():
+            self._ioctl_all(abi.PERF_EVENT_IOC_DISABLE)
+            self._enabled = False
 
     def _ioctl_all(self, request: int) -> None:
         for ring in self._opened:
             for event in ring.events:
                 self._kernel.ioctl(event.fd, request, 0)
 
-    def _set_paused(self, value: int) -> None:
-        for ring in self._opened:
-            self._kernel.ioctl(ring.leader.fd, abi.PERF_EVENT_IOC_PAUSE_OUTPUT, value)
+    def _set_paused(self, value: bool) -> None:
+        with self._guard.held():
+            for ring in self._opened:
+                self._kernel.ioctl(ring.leader.fd, abi.PERF_EVENT_IOC_PAUSE_OUTPUT, value)
+
+    def _release(self) -> None:
+        """Ends the recording, while nobody touches the rings. What is closed already is left alone."""
+        try:
+            self._ioctl_all(abi.PERF_EVENT_IOC_DISABLE)
+            self._enabled = False
+        finally:
+            self._close_all()
 
     def _close_all(self) -> None:
         for ring in self._opened:

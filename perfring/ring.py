@@ -52,14 +52,14 @@ class RingReader:
         ValueError: a data area that is empty or no power of two, with its size.
     """
 
-    __slots__ = ("_data", "_mapping", "size", "tail")
+    __slots__ = ("_data", "_mapping", "published", "size", "tail")
 
     def __init__(self, mapping: Mapping) -> None:
         self._mapping = mapping
         self._data = mapping.data
         self.size = _checked_size(mapping)
         # A second mapping of the same fd shares the ring, and with it whatever was freed already (K3).
-        self.tail = mapping.load_u64(MMAP_PAGE_DATA_TAIL)
+        self.tail = self.published = mapping.load_u64(MMAP_PAGE_DATA_TAIL)
 
     def head(self) -> int:
         """Loads head, with acquire: whatever lies below it may be read afterwards."""
@@ -86,12 +86,22 @@ class RingReader:
 
     def free(self, length: int) -> None:
         """Gives ``length`` bytes back to the kernel: they must have been copied before."""
-        self.skip_to((self.tail + length) & _U64)
+        self.skip_to(self.after(length))
+
+    def after(self, length: int) -> int:
+        """The position ``length`` bytes behind tail."""
+        return (self.tail + length) & _U64
 
     def skip_to(self, position: int) -> None:
         """Stores ``position`` as the tail, with release, whatever lies before it."""
         self.tail = position
-        self._mapping.store_u64(MMAP_PAGE_DATA_TAIL, position)
+        self.publish()
+
+    def publish(self) -> None:
+        """Stores the tail. Setting it alone gives nothing back yet, and can be made up for later."""
+        tail = self.tail
+        self._mapping.store_u64(MMAP_PAGE_DATA_TAIL, tail)
+        self.published = tail
 
 
 class BackwardRing:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import math
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from perfring import abi
 from perfring.abi import CLOCK_MONOTONIC
 from perfring.batch import Batch, Reason
 from perfring.draining import RingDrain
@@ -46,13 +48,12 @@ class Session(Recording):
         super().__init__(kernel, plan)
         try:
             self._rings = tuple(RingDrain(ring, self._decoder, self._dispatcher.report) for ring in self._opened)
-            self._waker = kernel.waker()
+            waker = kernel.waker()
         except BaseException:
             self._close_all()
             raise
-        self._released = False
-        self._sweeper = Sweeper(kernel, self._rings, clock_id=plan.clock_id, budget=plan.budget_bytes)
-        self._reader = Reader(kernel, self._rings, self._sweeper, self._waker, disable=self._disable)
+        self._sweeper = Sweeper(kernel, self._rings, self._guard, clock_id=plan.clock_id, budget=plan.budget_bytes)
+        self._reader = Reader(kernel, self._rings, self._sweeper, waker, disable=self._disable)
 
     def on(self, topic: str, callback: RecordCallback) -> None:
         """Registers a callback for the ``parse_`` methods.
@@ -91,11 +92,11 @@ class Session(Recording):
         """
         self._check()
         with self._reader.role():
-            self._reader.forget_sweep()
-            return sum(map(self._deliver, self._sweeper.sweep()))
+            left = self._deliver(self._sweeper.order.outbox)
+            return left + sum(map(self._deliver, self._sweeper.sweep()))
 
     def parse_for_cpu(self, cpu: int) -> int:
-        """Drains what was there in one CPU's ring, in the order of that ring, and never waits.
+        """Drains what was there in one CPU's ring, without regard to the others, and never waits.
 
         Returns:
             the count of records.
@@ -108,7 +109,7 @@ class Session(Recording):
         if ring is None:
             raise ValueError(f"cpu is {cpu}: the session has rings of cpus {[ring.cpu for ring in self._rings]}")
         with self._reader.role():
-            return sum(map(self._deliver, self._sweeper.sweep_one(ring)))
+            return sum(map(self._deliver_taken, self._sweeper.sweep_one(ring)))
 
     def parse_for_duration(self, seconds: float) -> int:
         """Waits and delivers for so long, or until the session ends; drains at the end.
@@ -121,7 +122,7 @@ class Session(Recording):
         while True:
             batch = self._next(timeout=max(deadline - self._now(), 0.0))
             total += self._deliver(batch)
-            if not batch and batch.reason is not Reason.FLUSH:
+            if self._is_over(batch, deadline):
                 return total
 
     def parse_until(self, done: Callable[[], bool], *, tick: float = _TICK) -> int:
@@ -155,7 +156,9 @@ class Session(Recording):
         for name, value in (("timeout", timeout), ("max_latency", max_latency)):
             if value is not None:
                 _checked_seconds(name, value)
-        return self._next(timeout=timeout, max_latency=max_latency)
+        batch = self._next(timeout=timeout, max_latency=max_latency)
+        self._sweeper.order.outbox = []  # and no call between here and there: see `TimeOrder`
+        return batch
 
     def batches(self, *, duration: float | None = None, max_latency: float | None = None) -> Iterator[Batch]:
         """Batches in time order, until the session ends, is closed by another thread, or ``duration`` seconds are over.
@@ -163,29 +166,48 @@ class Session(Recording):
         Every batch has records, but for the announcement of a `flush`.
         """
         self._check()
-        if max_latency is not None:
-            _checked_seconds("max_latency", max_latency)
-        deadline = None if duration is None else self._now() + _checked_seconds("duration", duration)
-        return self._iterate(deadline, max_latency)
+        deadline = self._checked_end(duration, max_latency)
+        return self._hand_over(self._pull(deadline, max_latency))
 
-    def _iterate(self, deadline: float | None, max_latency: float | None) -> Iterator[Batch]:
+    def _pull(self, deadline: float | None, max_latency: float | None) -> Iterator[Batch]:
+        """Batches whose records are still in the outbox."""
         while True:
             timeout = None if deadline is None else max(deadline - self._now(), 0.0)
             try:
                 batch = self._next(timeout=timeout, max_latency=max_latency)
             except SessionClosed:
                 return
-            if not batch and batch.reason is not Reason.FLUSH:
+            if self._is_over(batch, deadline):
                 return
+            if batch or batch.reason is Reason.FLUSH:
+                yield batch
+
+    def _checked_end(self, duration: float | None, max_latency: float | None) -> float | None:
+        if max_latency is not None:
+            _checked_seconds("max_latency", max_latency)
+        return None if duration is None else self._now() + _checked_seconds("duration", duration)
+
+    def _is_over(self, batch: Batch, deadline: float | None) -> bool:
+        """Whether that was the last batch. The timeout of an earlier call can be announced to a later one."""
+        if batch or batch.reason is Reason.FLUSH:
+            return False
+        return batch.reason is Reason.END or (deadline is not None and self._now() >= deadline)
+
+    def _hand_over(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        for batch in batches:
+            self._sweeper.order.outbox = []
             yield batch
 
     def records(self, *, duration: float | None = None, max_latency: float | None = None) -> Iterator[Record]:
         """As `batches`, one record after the other. What a caller leaves of a batch comes first the next time."""
-        return self._flatten(self.batches(duration=duration, max_latency=max_latency))
+        self._check()
+        deadline = self._checked_end(duration, max_latency)
+        return self._flatten(self._pull(deadline, max_latency))
 
     def _flatten(self, batches: Iterator[Batch]) -> Iterator[Record]:
         for batch in batches:
             rest = iter(batch)
+            self._sweeper.order.outbox = []
             try:
                 # Not "yield from": it would close an iterator before what is left in it was taken.
                 for record in rest:  # noqa: UP028
@@ -214,11 +236,11 @@ class Session(Recording):
 
     def statistics(self) -> SessionStatistics:
         """What was counted so far, losses that never became a record among it (K22). Also after `close`."""
-        if not self._closed:
+        if self._in_child():
             self._check()
-            with self._sweeper.lock:
-                for ring in self._rings:
-                    ring.reconcile(self._kernel)
+        with suppress(SessionClosed), self._guard.held():
+            for ring in self._rings:
+                ring.reconcile(self._kernel)
         return SessionStatistics(
             rings=tuple(copy.copy(ring.statistics) for ring in self._rings),
             late=self._sweeper.order.late,
@@ -235,30 +257,20 @@ class Session(Recording):
             end to have it. In a forked child only the child's own descriptors are closed, and the parent goes on
             recording (K45).
         """
-        if self._closed:
-            return
         self._closed = True
         if self._in_child():
+            self._reader.close_in_child()
             self._close_all()
         elif self._reader.close():
-            self._release()
+            self._guard.close()
 
     def _release(self) -> None:
-        with self._sweeper.lock:
-            if self._released:
-                return
-            self._released = self._sweeper.closed = True
-            try:
-                self._disable()
-                for ring in self._rings:
-                    ring.statistics.unread_bytes = ring.unread()
-                    ring.reconcile(self._kernel)
-            finally:
-                self._close_all()
-
-    def _close_all(self) -> None:
-        super()._close_all()
-        self._waker.close()
+        try:
+            self._ioctl_all(abi.PERF_EVENT_IOC_DISABLE)
+            for ring in self._rings:
+                ring.close_account(self._kernel)
+        finally:
+            self._close_all()
 
     def _next(
         self,
@@ -274,13 +286,17 @@ class Session(Recording):
         with self._reader.role():
             try:
                 return self._reader.next_batch(timeout=timeout, max_latency=max_latency, tick=tick, until=until)
-            except SessionClosed:
-                # A signal handler closed the session inside this thread's wait, where nothing could be taken away yet.
-                if self._reader.close():
-                    self._release()
-                raise
+            finally:
+                if self._closed:  # by a signal handler inside this wait perhaps, where nothing could be taken away
+                    self.close()
 
     def _deliver(self, records: Iterable[Record]) -> int:
+        """Gives released records to the callbacks."""
+        rest = iter(records)
+        self._sweeper.order.outbox = []
+        return self._deliver_taken(rest)
+
+    def _deliver_taken(self, records: Iterable[Record]) -> int:
         rest = iter(records)
         try:
             return self._dispatcher.deliver(rest)

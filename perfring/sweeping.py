@@ -7,17 +7,15 @@ others, and ends.
 
 from __future__ import annotations
 
-import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from perfring.errors import SessionClosed
 from perfring.ordering import TimeOrder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from perfring.draining import RingDrain
+    from perfring.guard import Guard
     from perfring.kernel import Kernel
     from perfring.records import Record
 
@@ -29,18 +27,15 @@ class Sweeper:
 
     Attributes:
         order: what is held back until its turn has come.
-        lock: held while the mappings are touched; whoever closes them takes it.
-        closed: set under the lock when the mappings are gone.
     """
 
-    def __init__(self, kernel: Kernel, rings: Sequence[RingDrain], *, clock_id: int, budget: int) -> None:
+    def __init__(self, kernel: Kernel, rings: Sequence[RingDrain], guard: Guard, *, clock_id: int, budget: int) -> None:
         self._kernel = kernel
         self._rings = rings
+        self._guard = guard
         self._clock_id = clock_id
         self._budget = budget
         self.order = TimeOrder()
-        self.lock = threading.RLock()
-        self.closed = False
 
     def sweep(self, *, everything: bool = False) -> Iterator[list[Record]]:
         """Yields what was there at the beginning, oldest first; some of the pieces may be empty.
@@ -53,37 +48,33 @@ class Sweeper:
         Raises:
             SessionClosed: closed meanwhile.
         """
-        with self._open_rings():
+        with self._guard.held():
             # Whatever is older than this moment is in the rings when the heads are loaded, but for a record that is
             # stamped and not yet published. The second look below, a round later, finds that one too, in all
             # likelihood.
             began = self._kernel.clock_ns(self._clock_id)
-            unfinished = [(ring, ring.head()) for ring in self._rings]
+            unfinished = behind = [(ring, ring.head()) for ring in self._rings]
         while unfinished:
-            with self._open_rings():
-                for ring, target in unfinished:
-                    self.order.add(ring.drain(target, self._budget))
+            with self._guard.held():
+                for ring, target in behind:
+                    ring.drain(target, self._budget, self.order.pending)
             unfinished = [(ring, target) for ring, target in unfinished if not ring.has_reached(target)]
             if unfinished:
-                yield self.order.release(min(began, *(ring.last_time for ring, _ in unfinished)))
-        with self._open_rings():
+                reached = min(ring.last_time for ring, _ in unfinished)
+                # The others would only add to what is held back, until there is no memory left for it.
+                behind = [(ring, target) for ring, target in unfinished if ring.last_time == reached]
+                yield self.order.release(min(began, reached))
+        with self._guard.held():
             for ring in self._rings:
-                self.order.add(ring.drain(ring.head(), self._budget))
+                ring.drain(ring.head(), self._budget, self.order.pending)
         yield self.order.release(None if everything else began)
 
     def sweep_one(self, ring: RingDrain) -> Iterator[list[Record]]:
-        """The same for one ring alone, in the order of that ring; what was held back of it comes first."""
-        with self._open_rings():
+        """The same for one ring alone, without regard to the others; what was held back of it comes first."""
+        with self._guard.held():
             target = ring.head()
         yield self.order.take(ring.cpu)
         while not ring.has_reached(target):
-            with self._open_rings():
-                records = ring.drain(target, self._budget)
-            yield records
-
-    @contextmanager
-    def _open_rings(self) -> Iterator[None]:
-        with self.lock:
-            if self.closed:
-                raise SessionClosed("the session was closed while it was read")
-            yield
+            with self._guard.held():
+                ring.drain(target, self._budget, self.order.pending)
+            yield self.order.take(ring.cpu)

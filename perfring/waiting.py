@@ -77,6 +77,10 @@ class _Watch:
         return next((events for _, events in self._kernel.poll([(fd, _IN)], 0)), 0)
 
 
+_LONGEST_WAIT: Final = 86_400.0
+"""Seconds: epoll_wait(2) counts milliseconds in an int, which 25 days overflow."""
+
+
 class EpollWaiter:
     """Waits with epoll, for the thread that calls `wait`."""
 
@@ -100,15 +104,12 @@ class EpollWaiter:
         Args:
             timeout: seconds; None waits for ever.
         """
-        deadline = None if timeout is None else self._now() + timeout
-        while True:
-            try:
-                ready = self._epoll.poll(timeout)
-            except InterruptedError:
-                if deadline is not None:
-                    timeout = max(deadline - self._now(), 0.0)
-                continue
-            return self._sort_out(ready)
+        if timeout is None or timeout <= _LONGEST_WAIT:
+            return self._sort_out(self._epoll.poll(timeout))
+        deadline = self._now() + timeout
+        while not (ready := self._epoll.poll(min(timeout, _LONGEST_WAIT))) and timeout:
+            timeout = max(deadline - self._now(), 0.0)
+        return self._sort_out(ready)
 
     def close(self) -> None:
         """Closes the epoll instance; never while another thread waits in it (K45)."""
@@ -177,6 +178,12 @@ class LoopWaiter:
         reasons, self._reasons = self._reasons, set()
         return _foremost(reasons)
 
+    async def let_others_run(self) -> None:
+        """Gives every other task its turn."""
+        import asyncio
+
+        await asyncio.sleep(0)
+
     def close_from_anywhere(self, patience: float) -> None:
         """As `close`, from any thread. Waits at most ``patience`` seconds for a loop that runs in another one."""
         if _runs_here(self._loop) or not self._loop.is_running():
@@ -188,8 +195,12 @@ class LoopWaiter:
             self.close()
             closed.set()
 
-        self._loop.call_soon_threadsafe(close)
-        closed.wait(patience)
+        try:
+            self._loop.call_soon_threadsafe(close)
+        except RuntimeError:  # the loop was closed since
+            self.close()
+        else:
+            closed.wait(patience)
 
     def close(self) -> None:
         """Takes everything out of the loop, and ends a `wait`. Idempotent, also when the loop is closed already."""
@@ -198,9 +209,10 @@ class LoopWaiter:
         if not self._loop.is_closed():
             for fd in (self._waker_fd, *self._watched):
                 self._loop.remove_reader(fd)
+            # Not at once: in a signal handler the loop may be asleep, and only this wakes it.
+            self._loop.call_soon_threadsafe(self._note, Reason.END)
         self._waker_fd = None
         self._watched.clear()
-        self._note(Reason.END)
 
     def _add(self, watch: _Watch) -> None:
         self._watched[watch.fd] = watch

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
+from typing import NoReturn
 
 import pytest
 
@@ -18,6 +20,7 @@ from perfring.errors import BadRecord
 from perfring.layout import EventLayout
 from perfring.opening import OpenRing
 from perfring.records import Record
+from perfring.ring import RingReader
 from tests.unit.rings import U64, BytesRing, comm
 
 EDGES = (0, 2**32 - 48, 2**64 - 48)
@@ -41,6 +44,12 @@ def drain_of(ring: BytesRing, *, cpu: int = 5) -> tuple[RingDrain, Reported]:
     return RingDrain(OpenRing(cpu, mapping=ring), decoder, reported.append), reported
 
 
+def drained(drain: RingDrain, target: int, budget: int) -> list[Record]:
+    records: list[Record] = []
+    drain.drain(target, budget, records)
+    return records
+
+
 def names(records: list[Record]) -> list[str]:
     return [record.to_dict()["comm"] for record in records]
 
@@ -52,7 +61,7 @@ def test_every_record_comes_once_and_in_order(start: int) -> None:
     seen = []
     for number in range(20):
         ring.write(comm(f"c{number}", time=number))
-        seen += names(drain.drain(drain.head(), BUDGET))
+        seen += names(drained(drain, drain.head(), BUDGET))
     assert (seen, reported) == ([f"c{number}" for number in range(20)], [])
 
 
@@ -61,7 +70,7 @@ def test_what_is_drained_is_counted() -> None:
     drain, _ = drain_of(ring)
     ring.write(comm("a", time=1))
     ring.write(comm("b", time=2))
-    drain.drain(drain.head(), BUDGET)
+    drained(drain, drain.head(), BUDGET)
     counts = drain.statistics
     assert (counts.records, counts.bytes, counts.highest_fill, drain.last_time) == (2, 96, 96, 2)
 
@@ -72,7 +81,7 @@ def test_a_drain_stops_at_its_target() -> None:
     ring.write(comm("before", time=1))
     target = drain.head()
     ring.write(comm("after", time=2))
-    assert names(drain.drain(target, BUDGET)) == ["before"]
+    assert names(drained(drain, target, BUDGET)) == ["before"]
     assert drain.has_reached(target)
 
 
@@ -82,9 +91,9 @@ def test_a_target_that_somebody_else_drained_past_is_reached() -> None:
     ring.write(comm("a", time=1))
     target = drain.head()
     ring.write(comm("b", time=2))
-    drain.drain(drain.head(), BUDGET)
+    drained(drain, drain.head(), BUDGET)
     assert drain.has_reached(target)
-    assert (drain.drain(target, BUDGET), reported) == ([], [])
+    assert (drained(drain, target, BUDGET), reported) == ([], [])
 
 
 def test_a_budget_cuts_no_record_and_takes_one_at_least() -> None:
@@ -94,7 +103,7 @@ def test_a_budget_cuts_no_record_and_takes_one_at_least() -> None:
         ring.write(comm(str(number), time=number))
     target, seen = drain.head(), list[str]()
     while not drain.has_reached(target):
-        found = names(drain.drain(target, 1))
+        found = names(drained(drain, target, 1))
         assert found
         seen += found
     assert (seen, reported) == ([str(number) for number in range(2000)], [])
@@ -106,7 +115,7 @@ def test_a_header_of_size_0_is_reported_and_skipped_to_head(start: int) -> None:
     drain, reported = drain_of(ring)
     ring.write(comm("good", time=1))
     bad_at = ring.write(bytes(16))
-    assert names(drain.drain(drain.head(), BUDGET)) == ["good"]
+    assert names(drained(drain, drain.head(), BUDGET)) == ["good"]
     assert [(bad.cpu, bad.position, bad.skipped) for bad in reported] == [(5, bad_at, 16)]
     assert (ring.tail, drain.statistics.bad_records, drain.statistics.skipped_bytes) == (ring.head, 1, 16)
 
@@ -115,9 +124,9 @@ def test_a_record_longer_than_what_was_written_is_reported_and_skipped_to_head()
     ring = BytesRing(256)
     drain, reported = drain_of(ring)
     bad_at = ring.write(struct.pack("=IHH", 3, 0, 200))
-    assert drain.drain(drain.head(), BUDGET) == []
+    assert drained(drain, drain.head(), BUDGET) == []
     assert [(bad.position, bad.skipped) for bad in reported] == [(bad_at, 8)]
-    assert "longer than the 8 bytes up to head" in str(reported[0])
+    assert "a size of 200 ends beyond the 8 bytes that are left" in str(reported[0])
 
 
 def test_an_unknown_id_costs_only_that_record() -> None:
@@ -125,7 +134,7 @@ def test_an_unknown_id_costs_only_that_record() -> None:
     drain, reported = drain_of(ring)
     ring.write(struct.pack("=IHHQII", 9, 0, 24, 12345, 1, 1))
     ring.write(comm("next", time=2))
-    assert names(drain.drain(drain.head(), BUDGET)) == ["next"]
+    assert names(drained(drain, drain.head(), BUDGET)) == ["next"]
     assert [bad.skipped for bad in reported] == [24]
 
 
@@ -134,10 +143,10 @@ def test_a_head_that_makes_no_sense_is_reported_and_reading_goes_on_there(head: 
     ring = BytesRing(256)
     drain, reported = drain_of(ring)
     ring.head = head
-    assert drain.drain(drain.head(), BUDGET) == []
+    assert drained(drain, drain.head(), BUDGET) == []
     assert [(bad.cpu, bad.position, bad.skipped) for bad in reported] == [(5, 0, head)]
     ring.write(comm("next", time=2))
-    assert names(drain.drain(drain.head(), BUDGET)) == ["next"]
+    assert names(drained(drain, drain.head(), BUDGET)) == ["next"]
 
 
 def test_a_wakeup_that_finds_nothing_is_spurious() -> None:
@@ -155,15 +164,57 @@ def test_a_lost_record_is_added_to_the_losses() -> None:
     ring = BytesRing(256)
     drain, _ = drain_of(ring)
     ring.write(struct.pack("=IHHQQIIQQ", 2, 0, 48, 7, 31, 1, 1, 9, 7))
-    drain.drain(drain.head(), BUDGET)
+    drained(drain, drain.head(), BUDGET)
     assert (drain.statistics.lost_reported, drain.statistics.lost) == (31, 31)
 
 
-def test_an_error_in_the_decoder_does_not_make_the_reader_forget_its_tail(monkeypatch: pytest.MonkeyPatch) -> None:
+def raising(error: BaseException) -> Callable[..., NoReturn]:
+    def decode_run(*args: object, **keywords: object) -> NoReturn:
+        raise error
+
+    return decode_run
+
+
+def test_an_error_in_the_decoder_costs_what_it_was_given_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    ring = BytesRing(256)
+    drain, reported = drain_of(ring)
+    ring.write(comm("a", time=1))
+    monkeypatch.setattr(Decoder, "decode_run", raising(MemoryError()))
+    with pytest.raises(MemoryError):
+        drained(drain, drain.head(), BUDGET)
+    assert ring.tail == ring.head
+    assert [bad.skipped for bad in reported] == [48]
+
+
+def test_an_interrupt_in_the_decoder_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    ring = BytesRing(256)
+    drain, reported = drain_of(ring)
+    ring.write(comm("a", time=1))
+    with monkeypatch.context() as patch:
+        patch.setattr(Decoder, "decode_run", raising(KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            drained(drain, drain.head(), BUDGET)
+    assert (names(drained(drain, drain.head(), BUDGET)), reported) == (["a"], [])
+
+
+@pytest.mark.parametrize("head", [1 << 20, 1 << 63, U64 - 1023])
+def test_a_target_from_before_a_head_that_made_no_sense_is_reached(head: int) -> None:
     ring = BytesRing(256)
     drain, _ = drain_of(ring)
     ring.write(comm("a", time=1))
-    monkeypatch.setattr(Decoder, "decode_run", None)
-    with pytest.raises(TypeError):
-        drain.drain(drain.head(), BUDGET)
+    target, ring.head = drain.head(), head
+    drain.head()
+    assert drain.has_reached(target)
+    assert drained(drain, target, BUDGET) == []
+
+
+def test_a_tail_that_an_interrupt_kept_from_being_stored_is_stored_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    ring = BytesRing(256)
+    drain, _ = drain_of(ring)
+    ring.write(comm("a", time=1))
+    with monkeypatch.context() as patch:
+        patch.setattr(RingReader, "publish", raising(KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            drained(drain, drain.head(), BUDGET)
+    drain.head()
     assert ring.tail == ring.head

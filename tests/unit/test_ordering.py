@@ -14,32 +14,33 @@ def times(records: list[object]) -> list[object]:
 
 def ordered(*moments: int | None) -> TimeOrder:
     order = TimeOrder()
-    order.add([record(moment) for moment in moments])
+    order.pending += [record(moment) for moment in moments]
     return order
 
 
 def test_records_of_two_rings_come_out_in_time_order() -> None:
     order = ordered(1, 4, 6)
-    order.add([record(2, cpu=1), record(5, cpu=1)])
+    order.pending.extend([record(2, cpu=1), record(5, cpu=1)])
     assert times([*order.release()]) == [1, 2, 4, 5, 6]
 
 
 def test_equal_times_keep_the_order_in_which_they_were_added() -> None:
     order = TimeOrder()
-    order.add([record(3, name="first"), record(3, name="second")])
-    order.add([record(3, cpu=1, name="third")])
+    order.pending.extend([record(3, name="first"), record(3, name="second")])
+    order.pending.extend([record(3, cpu=1, name="third")])
     assert [getattr(found, "comm", "") for found in order.release()] == ["first", "second", "third"]
 
 
 def test_what_is_younger_than_the_bound_is_held_back() -> None:
     order = ordered(1, 2, 3)
-    assert (times([*order.release(2)]), len(order)) == ([1, 2], 1)
+    assert (times([*order.release(2)]), times([*order.pending])) == ([1, 2], [3])
 
 
 def test_nothing_is_late_while_order_is_kept() -> None:
     order = ordered(1, 2, 3)
     order.release(2)
-    order.add([record(2), record(3)])
+    order.outbox = []
+    order.pending.extend([record(2), record(3)])
     order.release()
     assert order.late == 0
 
@@ -47,24 +48,42 @@ def test_nothing_is_late_while_order_is_kept() -> None:
 def test_a_record_behind_a_younger_delivered_one_is_late_and_delivered() -> None:
     order = ordered(5)
     order.release()
-    order.add([record(3), record(4), record(6)])
+    order.outbox = []
+    order.pending.extend([record(3), record(4), record(6)])
     assert (times([*order.release()]), order.late) == ([3, 4, 6], 2)
 
 
 def test_a_record_without_time_is_not_held_back_and_not_late() -> None:
     order = ordered(5)
     order.release()
-    order.add([record(None)])
+    order.outbox = []
+    order.pending.extend([record(None)])
     assert (times([*order.release(0)]), order.late) == ([None], 0)
 
 
-def test_what_is_given_back_comes_again_and_is_not_late() -> None:
+def test_what_is_given_back_comes_first_and_is_not_late() -> None:
+    order = ordered(1, 3, 5)
+    released = order.release(3)
+    order.outbox = []
+    order.give_back(released[1:])
+    order.pending.append(record(4))
+    assert (times([*order.release()]), order.late) == ([3, 4, 5], 0)
+
+
+def test_what_was_not_handed_over_comes_again() -> None:
     order = ordered(1, 2, 3)
-    order.give_back(order.release()[1:])
-    assert (times([*order.release(2)]), order.late, len(order)) == ([2], 0, 1)
+    order.release(2)
+    assert len(order) == 3
+    assert times([*order.release(3)]) == [1, 2, 3]
 
 
 def test_one_cpu_can_be_taken_alone() -> None:
     order = ordered(4, 2)
-    order.add([record(1, cpu=1)])
+    order.pending.extend([record(1, cpu=1)])
     assert (times([*order.take(0)]), len(order)) == ([2, 4], 1)
+
+
+def test_one_cpu_alone_has_what_was_given_back_first() -> None:
+    order = ordered(4, 2)
+    order.give_back([record(7), record(8, cpu=1)])
+    assert (times([*order.take(0)]), times([*order.outbox])) == ([7, 2, 4], [8])

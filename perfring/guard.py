@@ -1,0 +1,70 @@
+"""Between those who touch the rings and the one who closes them.
+
+Closing takes fds and mappings away, and comes from anywhere: from another thread, which then waits until nobody touches
+them, or from a signal handler in the midst of the very thread that does. That one cannot wait for itself, so there the
+closing is put off until that thread lets go.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from perfring.errors import SessionClosed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["Guard"]
+
+
+class Guard:
+    """Keeps what is touched from being closed.
+
+    Args:
+        release: closes everything. May be called again when it was interrupted.
+
+    Attributes:
+        closed: nothing may be touched any more.
+    """
+
+    def __init__(self, release: Callable[[], None]) -> None:
+        self._release = release
+        self._lock = threading.RLock()  # a signal handler may come while its own thread holds it
+        self._depth = 0
+        self._wanted = False
+        self.closed = False
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keeps everything open for the length of a block, which should be short: `close` waits for it.
+
+        Raises:
+            SessionClosed: it is too late.
+        """
+        with self._lock:
+            if self.closed:
+                raise SessionClosed("the session was closed meanwhile")
+            self._depth += 1
+            try:
+                yield
+            finally:
+                self._depth -= 1
+                self._close_if_wanted()
+
+    def close(self) -> None:
+        """Releases everything, at once or when this thread leaves its `held`. Idempotent."""
+        with self._lock:
+            self._wanted = True
+            self._close_if_wanted()
+
+    def _close_if_wanted(self) -> None:
+        if not self._wanted or self._depth:
+            return
+        self._depth += 1
+        try:
+            self._release()
+        finally:
+            self.closed = True
+            self._depth -= 1
