@@ -151,8 +151,8 @@ class Actor:
 
         Raises:
             OSError: what the program is told: ENOENT: no event in the slot of this CPU; EOPNOTSUPP: the event
-                does not count on this CPU at the moment; EINVAL: it is not a BPF output event; E2BIG: the payload does not
-                fit a record.
+                does not count on this CPU at the moment; EINVAL: it is not a BPF output event; E2BIG: the payload
+                does not fit a record.
         """
         with self._order():
             self._take(_SYSCALL_NS)

@@ -6,6 +6,7 @@ Numbers compare with ``== != < <= > >= &``, strings with ``== != ~``, where ``~`
 
 from __future__ import annotations
 
+import errno
 import fnmatch
 import re
 from collections.abc import Callable
@@ -38,7 +39,16 @@ _STRINGS: Final[dict[str, Callable[[str, str], bool]]] = {
 
 
 class FilterError(ValueError):
-    """The kernel would say EINVAL."""
+    """A filter that cannot be read.
+
+    Attributes:
+        errno: what the kernel says: EINVAL, but ENOENT for a bracket that is not closed, and EPERM for what stands
+            behind the end (measured on 6.18).
+    """
+
+    def __init__(self, text: str, code: int = errno.EINVAL) -> None:
+        super().__init__(text)
+        self.errno = code
 
 
 def parse_filter(text: str, point: Tracepoint) -> Filter:
@@ -71,7 +81,7 @@ class _Parser:
     def whole(self) -> Filter:
         result = self._either()
         if self._tokens:
-            raise FilterError(f"{self._tokens[-1]!r} is too much")
+            raise FilterError(f"{self._tokens[-1]!r} is too much", errno.EPERM)
         return result
 
     def _take(self) -> str:
@@ -87,13 +97,13 @@ class _Parser:
 
     def _either(self) -> Filter:
         parts = [self._both()]
-        while self._next_is("||"):
+        while self._next_is("||") and self._tokens:  # an operator at the very end is forgiven
             parts.append(self._both())
         return parts[0] if len(parts) == 1 else lambda values: any(part(values) for part in parts)
 
     def _both(self) -> Filter:
         parts = [self._one()]
-        while self._next_is("&&"):
+        while self._next_is("&&") and self._tokens:
             parts.append(self._one())
         return parts[0] if len(parts) == 1 else lambda values: all(part(values) for part in parts)
 
@@ -104,7 +114,7 @@ class _Parser:
         if self._next_is("("):
             inner = self._either()
             if not self._next_is(")"):
-                raise FilterError("a bracket is not closed")
+                raise FilterError("a bracket is not closed", errno.ENOENT)
             return inner
         return self._comparison()
 
@@ -122,7 +132,7 @@ class _Parser:
 
     @staticmethod
     def _string(name: str, operator: str, value: str) -> Filter:
-        if operator not in _STRINGS:
-            raise FilterError(f"{name} {operator}: strings compare with == != ~")
+        if operator not in _STRINGS or value[0] not in "\"'":
+            raise FilterError(f"{name} {operator} {value}: strings compare with == != ~, and stand in quotes")
         compare, wanted = _STRINGS[operator], value.strip("\"'")
         return lambda values: compare(str(values[name]), wanted)

@@ -143,8 +143,8 @@ class PerfIoctls:
             _refuse(errno.EEXIST)  # an event takes one filter in its life (measured on 6.18)
         try:
             event.filter = parse_filter(text.decode("utf-8", "surrogateescape"), point)
-        except FilterError:
-            _refuse(errno.EINVAL)
+        except FilterError as error:
+            _refuse(error.errno)
         event.filter_text = text.decode("utf-8", "surrogateescape")
 
     def _pause_output(self, event: PerfEvent, argument: Argument) -> None:

@@ -95,9 +95,7 @@ def _seed(text: str) -> int:
 def pytest_configure(config: pytest.Config) -> None:
     """Registers the marks."""
     config.addinivalue_line("markers", "sim_kernel(**arguments): arguments of SimKernel for the simulated kernel")
-    config.addinivalue_line(
-        "markers", f"{_LINUX}: needs the real kernel (PERFRING_LINUX=1 forces it, 0 forbids it)"
-    )
+    config.addinivalue_line("markers", f"{_LINUX}: needs the real kernel (PERFRING_LINUX=1 forces it, 0 forbids it)")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
