@@ -291,7 +291,7 @@ def replay(
     speed: float = 1.0,
     between: type[Sleep | Spend] = Sleep,
 ) -> Workload:
-    """What was recorded once, again: ``replay((record.time, record.raw) for record in samples)``.
+    """What was recorded once, again: ``replay((sample.time, sample.raw) for sample in samples)``.
 
     Args:
         recording: times in nanoseconds of any clock, not descending (sort what came from several CPUs), each with
