@@ -87,3 +87,10 @@ def test_one_cpu_alone_has_what_was_given_back_first() -> None:
     order = ordered(4, 2)
     order.give_back([record(7), record(8, cpu=1)])
     assert (times([*order.take(0)]), times([*order.outbox])) == ([7, 2, 4], [8])
+
+
+def test_what_is_given_back_comes_before_what_was_released_since() -> None:
+    order = ordered(5)
+    order.release()
+    order.give_back([record(4)])
+    assert times([*order.outbox]) == [4, 5]

@@ -113,6 +113,23 @@ def test_a_flush_whose_waker_somebody_else_cleared_is_announced() -> None:
     assert rings.next().reason is Reason.FLUSH
 
 
+def test_a_flush_whose_reader_was_interrupted_is_announced_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    rings = waiting(Rings())
+    rings.reader.flush()
+    with monkeypatch.context() as patch:
+        patch.setattr(rings.drains[0], "head", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            rings.next()
+    assert rings.next().reason is Reason.FLUSH
+
+
+def test_a_stop_whose_waker_somebody_else_cleared_ends_the_reader() -> None:
+    rings = waiting(Rings())
+    rings.reader.stop()
+    rings.waker.clear()
+    assert rings.next().reason is Reason.END
+
+
 def test_stop_disables_and_ends_behind_the_data_for_ever() -> None:
     rings = waiting(Rings())
     rings.write(1)

@@ -82,9 +82,15 @@ def test_a_ring_that_is_ahead_in_time_is_not_read_on_meanwhile() -> None:
     rings.write(*range(ROUND * 2))
     rings.write(*range(ROUND * 3, ROUND * 5), cpu=1)
     sweep = rings.sweeper.sweep()
-    next(sweep)
+    next(sweep), next(sweep)
     assert len(rings.sweeper.order.pending) == ROUND  # of the ring that is ahead
     assert rings.rings[1].tail == rings.rings[1].head - ROUND * 48
+
+
+def test_no_piece_holds_what_is_younger_than_the_beginning() -> None:
+    rings = Rings()
+    rings.write(*range(2000, 2000 + 2 * ROUND))
+    assert flat(rings.sweep()) == []
 
 
 def test_one_ring_alone_comes_with_what_was_held_back_of_it() -> None:
@@ -95,6 +101,13 @@ def test_one_ring_alone_comes_with_what_was_held_back_of_it() -> None:
     rings.write(2002)
     assert flat([names(piece) for piece in rings.sweeper.sweep_one(rings.drains[0])]) == [2000, 2002]
     assert names(rings.sweeper.order.pending) == ["2001"]
+
+
+def test_one_ring_alone_comes_with_what_was_held_back_although_nothing_is_new() -> None:
+    rings = Rings()
+    rings.write(2000)
+    rings.sweep()
+    assert flat([names(piece) for piece in rings.sweeper.sweep_one(rings.drains[0])]) == [2000]
 
 
 def test_one_ring_alone_ends_although_it_is_written_all_the_time() -> None:

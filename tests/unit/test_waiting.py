@@ -4,6 +4,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Iterator
+from itertools import count
 
 import pytest
 
@@ -95,8 +96,13 @@ def test_a_wait_of_months_is_made_of_days() -> None:
 def test_a_wait_of_months_ends_with_a_wakeup() -> None:
     rings = Rings()
     waiter = waiter_on(rings)
-    worlds = iter([lambda: None, lambda: None, rings.wake])
-    rings.kernel.on_wait = lambda: next(worlds)()
+    waits = count()
+
+    def world() -> None:
+        if next(waits) == 2:
+            rings.wake()
+
+    rings.kernel.on_wait = world
     assert waiter.wait(4e6) is Reason.WAKEUP
 
 
