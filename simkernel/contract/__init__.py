@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+from simkernel.contract.consumer import Consumer, ConsumerFactory, ConsumerSetup, OpenedRing
+from simkernel.contract.consumer_suite import check_consumer
 from simkernel.contract.linux_actor import ActorGone, LinuxActor
 
-__all__ = ["ActorGone", "LinuxActor"]
+__all__ = [
+    "ActorGone",
+    "Consumer",
+    "ConsumerFactory",
+    "ConsumerSetup",
+    "LinuxActor",
+    "OpenedRing",
+    "check_consumer",
+]
