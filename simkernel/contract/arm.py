@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Actor", "Arm", "LinuxArm", "SimArm"]
 
-_PATIENCE: Final = 30.0
+_PATIENCE: Final = 60.0
 """Seconds until something that must happen is believed not to: a bound for a fault, not a measure."""
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["ActorGone", "LinuxActor"]
 
 _MAIN = Path(__file__).with_name("_linux_actor_main.py")
-_PATIENCE = 30.0
+_PATIENCE = 60.0
 """Seconds for one order: a bound for a process that hangs, not a measure."""
 
 

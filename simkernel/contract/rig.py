@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Rig", "Unavailable", "expect", "refused", "require", "types"]
 
 _TRACEFS: Final = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
-_GETPPID: Final = "events/syscalls/sys_enter_getppid/id"
+_GETPPID: Final = "events/syscalls/sys_enter_getppid"
 
 # sample_type of samples of exactly that many bytes: each bit adds 8 to the header's 8.
 _FIELDS: Final = (
@@ -115,10 +115,14 @@ class Rig:
     @cached_property
     def getppid_id(self) -> int:
         """The tracepoint of getppid(2)."""
+        return int(self.read_tracepoint("id"))
+
+    def read_tracepoint(self, name: str) -> str:
+        """A file of that tracepoint."""
         for root in _TRACEFS:
             with contextlib.suppress(FileNotFoundError):
-                return int(self.kernel.read_text(f"{root}/{_GETPPID}"))
-        raise Unavailable(f"no {_GETPPID} below {' or '.join(_TRACEFS)}: tracefs is not mounted")
+                return self.kernel.read_text(f"{root}/{_GETPPID}/{name}")
+        raise Unavailable(f"no {_GETPPID}/{name} below {' or '.join(_TRACEFS)}: tracefs is not mounted")
 
     def samples(self, size: int = 16, **fields: Any) -> abi.PerfEventAttr:
         """A sample of ``size`` bytes for each getppid(2): 8 to 56, unless ``fields`` say otherwise."""
