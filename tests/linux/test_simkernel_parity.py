@@ -109,12 +109,12 @@ def test_clocks(simulated: SimKernel, clock: int) -> None:
     assert_same(simulated, _DUMMY | {"use_clockid": 1, "clockid": clock})
 
 
-@pytest.mark.parametrize(("pid", "cpu"), itertools.product((-2, -1, 0, _NOBODY), (-2, -1, 0, 999)))
+@pytest.mark.parametrize(("pid", "cpu"), list(itertools.product((-2, -1, 0, _NOBODY), (-2, -1, 0, 999))))
 def test_targets(simulated: SimKernel, pid: int, cpu: int) -> None:
     assert_same(simulated, _DUMMY, pid, cpu)
 
 
-@pytest.mark.parametrize(("first", "second"), itertools.combinations(_WRONG, 2))
+@pytest.mark.parametrize(("first", "second"), list(itertools.combinations(_WRONG, 2)))
 def test_which_of_two_errors_wins(simulated: SimKernel, first: str, second: str) -> None:
     assert_same(simulated, _DUMMY | _WRONG[first] | _WRONG[second])
 
