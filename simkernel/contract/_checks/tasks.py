@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from perfring import abi
 from simkernel.contract.raw import RawRecord
 from simkernel.contract.rig import Rig, expect, require, types
@@ -128,7 +130,7 @@ def check_each_switch_out_is_followed_by_a_switch_in(rig: Rig) -> None:
         rig.actor.switch()
     ways = [bool(record.misc & _OUT) for record in _of(abi.PERF_RECORD_SWITCH, ring.drain())]
     require(ways.count(True) >= 3, f"{ways.count(True)} switches out, and the task gave up its CPU three times")
-    require(all(a != b for a, b in zip(ways, ways[1:], strict=False)), f"a task's switches do not alternate: {ways}")
+    require(all(a != b for a, b in pairwise(ways)), f"a task's switches do not alternate: {ways}")
 
 
 @check("K35")
