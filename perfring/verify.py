@@ -145,6 +145,7 @@ class Measurement:
     Attributes:
         kernel: name of the arm.
         pages: data pages of the ring.
+        ring_bytes: all of them together.
         watermark: as asked for; 0 means half the ring (K8).
         record_bytes: each record of the stream, as the kernel wrote it.
         lost_bytes: a LOST record of the stream (K44).
@@ -156,6 +157,7 @@ class Measurement:
 
     kernel: str
     pages: int
+    ring_bytes: int
     watermark: int
     record_bytes: int
     lost_bytes: int
@@ -283,6 +285,7 @@ def measure(arm: Arm, pages: int, watermark: int, shape: Shape, *, after_loss: b
     return Measurement(
         kernel=arm.name,
         pages=pages,
+        ring_bytes=size,
         watermark=watermark,
         record_bytes=record_bytes,
         lost_bytes=shape.lost_bytes,

@@ -13,6 +13,7 @@ import pytest
 
 from perfring.cli import main
 from perfring.cli.verify import ARMS
+from perfring.errors import Unsupported
 from perfring.verify import Arm
 from tests.unit._rings import RenameKernel
 
@@ -109,7 +110,7 @@ def test_no_kernel_exits_with_2_and_the_doctors_text(
     reach(locked=RenameKernel(refuses=errno.EACCES))
     assert _verify() == 2
     text = capsys.readouterr()
-    assert "locked cannot be verified" in text.err
+    assert "locked was not verified" in text.err
     assert "paranoid" in text.err
     assert not text.out
 
@@ -119,7 +120,52 @@ def test_an_unreachable_kernel_does_not_keep_another_from_being_verified(
 ) -> None:
     reach(locked=RenameKernel(refuses=errno.EACCES), model=RenameKernel())
     assert _verify() == 0
-    assert "locked cannot be verified" in capsys.readouterr().err
+    text = capsys.readouterr()
+    assert "locked was not verified: " in text.err
+    assert "model: 381 of 381 agree" in text.out
+
+
+def test_kernels_stand_side_by_side(reach: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
+    reach(right=RenameKernel(), wrong=RenameKernel(crosses=operator.ge))
+    _verify()
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["watermark", "predicted", "expected", "on", "right", "on", "wrong", "agrees"] in lines
+    assert ["4088", "STALLS", "never", "never", "4088", "NO"] in lines
+
+
+def test_kernels_with_other_pages_get_tables_of_their_own(
+    reach: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    large = RenameKernel()
+    large.page_size = 16384
+    reach(small=RenameKernel(), large=large)
+    assert _verify() == 0
+    text = capsys.readouterr().out
+    assert "small, large" not in text
+    assert "1 page = 4096 bytes" in text
+    assert "1 page = 16384 bytes" in text
+
+
+def test_the_simulated_kernel_agrees_without_privilege(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused() -> AbstractContextManager[Arm]:
+        raise PermissionError(errno.EACCES, "not you")
+
+    monkeypatch.setitem(ARMS, "the real kernel", refused)
+    assert _verify() == 0
+    text = capsys.readouterr()
+    assert "simulated 6.18: 381 of 381 agree" in text.out
+    assert "the real kernel was not verified: [Errno 13] not you; `perfring doctor --user-only` tells more" in text.err
+
+
+def test_a_kernel_that_is_no_linux_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def refused() -> AbstractContextManager[Arm]:
+        raise Unsupported("perf rings need Linux")
+
+    monkeypatch.setitem(ARMS, "the real kernel", refused)
+    assert _verify("--json") == 0
+    assert "the real kernel was not verified: perf rings need Linux" in capsys.readouterr().err
 
 
 def test_nothing_is_broken_into_two_lines_at_80_columns(
