@@ -26,6 +26,8 @@ from perfring.abi import (
     PERF_RECORD_READ,
     PERF_RECORD_SWITCH,
     PERF_RECORD_SWITCH_CPU_WIDE,
+    PERF_RECORD_THROTTLE,
+    PERF_RECORD_UNTHROTTLE,
     PERF_TYPE_SOFTWARE,
     PERF_TYPE_TRACEPOINT,
 )
@@ -49,6 +51,8 @@ __all__ = ["Activity"]
 _POLL_IN: Final = 1
 _POLL_HUP: Final = 6
 _EXECUTABLE: Final = 4
+_SECOND: Final = 1_000_000_000
+_TICK_NS: Final = 4_000_000
 
 
 class Activity:
@@ -62,6 +66,7 @@ class Activity:
         on_overflow: told of each overflow, for SIGIO (K20).
         on_hangup: told of events whose task is gone (K19).
         on_exit: told of tasks that exit.
+        max_rate: samples a second of one event, beyond which it is throttled (K24).
     """
 
     def __init__(
@@ -74,6 +79,7 @@ class Activity:
         on_overflow: Callable[[PerfEvent], None],
         on_hangup: Callable[[PerfEvent], None],
         on_exit: Callable[[Task, int], None],
+        max_rate: Callable[[], int],
     ) -> None:
         self._clock = clock
         self._scheduler = scheduler
@@ -83,7 +89,7 @@ class Activity:
         self._on_hangup = on_hangup
         self._on_exit = on_exit
         self.counting = Counting(clock, self._timer_expired)
-        self.max_samples_per_tick = 0
+        self._max_rate = max_rate
 
     # Hits.
 
@@ -179,7 +185,31 @@ class Activity:
         user = task.pid != 0
         if not self._excluded(event, task, user=user):
             event.update_times()
-            self._overflow(event, Hit(task, cpu.id, self._clock.now, user=user), event.last_period)
+            too_many = self._count_interrupt(event)
+            if too_many:
+                self._throttle_record(event, task, PERF_RECORD_THROTTLE)
+            goes_on = self._overflow(event, Hit(task, cpu.id, self._clock.now, user=user), event.last_period)
+            if too_many and goes_on:
+                self.counting.hold(event, self._next_tick(), lambda: self._unthrottle(event))
+
+    def _count_interrupt(self, event: PerfEvent) -> bool:
+        """Whether this is more than a tick may bring: only timers are throttled (K24)."""
+        tick = self._clock.now // _TICK_NS
+        event.interrupts = event.interrupts + 1 if event.interrupts_tick == tick else 1
+        event.interrupts_tick = tick
+        return event.interrupts > -(-self._max_rate() * _TICK_NS // _SECOND)
+
+    def _next_tick(self) -> int:
+        return (self._clock.now // _TICK_NS + 1) * _TICK_NS
+
+    def _unthrottle(self, event: PerfEvent) -> None:
+        cpu = event.context.on
+        if cpu is not None:
+            self._throttle_record(event, cpu.current, PERF_RECORD_UNTHROTTLE)
+
+    def _throttle_record(self, event: PerfEvent, task: Task, record_type: int) -> None:
+        body = struct.pack("=QQQ", self._clock.now + event.clock_offset, event.first.id, event.id)
+        self._side_band(event, task, record_type, 0, body)
 
     # Switches: the order of things is that of the kernel's __schedule.
 

@@ -130,6 +130,19 @@ class Counting:
             event.timer.cancel()
             event.timer = None
 
+    def hold(self, event: PerfEvent, until: int, resume: Callable[[], None]) -> None:
+        """A timer that is throttled: it goes on at ``until``, after ``resume``."""
+        if event.timer is None:
+            return
+        event.timer.cancel()
+
+        def go_on() -> None:
+            resume()
+            event.timer = None
+            self._start_timer(event)
+
+        event.timer = self._clock.at(until, go_on)
+
     def _expired(self, event: PerfEvent) -> None:
         if event.state is not State.ACTIVE:
             return

@@ -259,10 +259,9 @@ class PerfEvent:
 
     def set_state(self, state: State) -> None:
         """Moves to another state, after accounting for the time in the old one."""
-        self.update_times()
+        for member in (self, *self.siblings):  # what a sibling is worth depends on its leader's state
+            member.update_times()
         self.state = state
-        for sibling in self.siblings:
-            sibling.stamp = max(sibling.stamp, sibling.context.time) if state > State.OFF else sibling.stamp
 
     def __str__(self) -> str:
         """One line: what, of whom, in which state."""

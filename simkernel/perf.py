@@ -64,6 +64,7 @@ class Perf:
             on_overflow=self._overflowed,
             on_hangup=self._hung_up,
             on_exit=machine.forget_task,
+            max_rate=lambda: machine.settings.max_sample_rate,
         )
         self.counting = self.activity.counting
         machine.scheduler.watcher = self.activity

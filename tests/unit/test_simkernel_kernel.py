@@ -451,3 +451,33 @@ def test_str_shows_descriptors_rings_and_tasks(kernel: SimKernel) -> None:
     actor = kernel.actor()
     text = str(kernel)
     assert all(part in text for part in (f"fd {fd} -> anon_inode:[perf_event]", "watermark 1", f"{actor.pid} S cpu 0"))
+
+
+def record_types(mapping: SimMapping) -> list[int]:
+    """Of everything in a ring that has not wrapped."""
+    found, at = [], 0
+    while at < head(mapping):
+        found.append(int.from_bytes(mapping.data[at : at + 4], "little"))
+        at += int.from_bytes(mapping.data[at + 6 : at + 8], "little")
+    return found
+
+
+def test_k24_a_timer_that_is_too_fast_is_throttled_until_the_next_tick(kernel: SimKernel) -> None:
+    kernel.settings.max_sample_rate = 1_000  # 4 in a tick of 4 ms
+    attr = abi.PerfEventAttr(type=abi.PERF_TYPE_SOFTWARE, config=abi.PERF_COUNT_SW_CPU_CLOCK, sample_period=100_000)
+    mapping = kernel.mmap(kernel.perf_event_open(attr, -1, 0), 8192)
+    kernel.actor().spend(8_000_000)
+    types = record_types(mapping)
+    assert types[:6] == [9, 9, 9, 9, abi.PERF_RECORD_THROTTLE, 9]
+    assert abi.PERF_RECORD_UNTHROTTLE in types
+
+
+def test_a_follower_is_no_more_enabled_than_its_leader(kernel: SimKernel) -> None:
+    shape = abi.PERF_FORMAT_TOTAL_TIME_ENABLED
+    attr = abi.PerfEventAttr(type=abi.PERF_TYPE_SOFTWARE, config=abi.PERF_COUNT_SW_DUMMY, read_format=shape)
+    leader = kernel.perf_event_open(attr.copy(disabled=True), -1, 0)
+    follower = kernel.perf_event_open(attr, -1, 0, leader)
+    kernel.sleep(1)
+    kernel.ioctl(leader, abi.PERF_EVENT_IOC_ENABLE)
+    kernel.sleep(2)
+    assert int.from_bytes(kernel.read(follower, 16)[8:], "little") == 2 * 10**9
