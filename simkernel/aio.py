@@ -120,10 +120,7 @@ class SimSelector(selectors.BaseSelector):
         Raises:
             Deadlock: nothing that is going to happen can end the wait.
         """
-        try:
-            ready = self._epoll.poll(None if timeout is None else max(timeout, 0.0))
-        except InterruptedError:
-            return []
+        ready = self._epoll.poll(None if timeout is None else max(timeout, 0.0))
         return [(key, events) for fd, mask in ready if (key := self._keys.get(fd)) and (events := _wanted(key, mask))]
 
     def close(self) -> None:

@@ -32,6 +32,7 @@ __all__ = [
     "during_drain",
     "exhaust_memory",
     "interrupt_waits",
+    "on_call",
     "refuse",
     "slow",
 ]
@@ -125,14 +126,50 @@ def refuse(call: str, errno: int, *, nth: int = 1, times: int | None = 1, where:
         TypeError, ValueError: an argument that has no meaning, with its value.
     """
     answer = Errno(check_errno(errno))
+    if call in _WAITS and errno == _errno.EINTR:
+        raise ValueError(f"errno is EINTR: Python repeats {call} by itself (PEP 475); see interrupt_waits")
     return Fault(_calls({call}, where), lambda _: answer, nth=nth, times=times)
 
 
-def interrupt_waits(*, nth: int = 1, times: int | None = 1) -> Fault:
-    """A signal arrives as epoll_wait(2) or poll(2) begins to wait: EINTR. What only asks is never interrupted."""
-    answer = Errno(_errno.EINTR)
+def interrupt_waits(handler: Callable[[], object], *, nth: int = 1, times: int | None = 1) -> Fault:
+    """A signal interrupts the n-th epoll_wait(2) or poll(2) that blocks, and Python runs its handler there.
+
+    The EINTR itself is never seen: Python repeats the call (PEP 475), unless the handler raises. To let a signal come
+    in the middle of a wait, and not at its beginning, let ``simkernel.hotplug.later`` run the handler.
+
+    Args:
+        handler: called without arguments; what it raises ends the wait.
+        nth, times: as for `Fault`, of the waits with a timeout above 0 or none.
+
+    Raises:
+        TypeError, ValueError: an argument that has no meaning, with its value.
+    """
+    check_callable("handler", handler)
     waits = _calls(_WAITS, lambda call: call["timeout"] is None or call["timeout"] > 0)
-    return Fault(waits, lambda _: answer, nth=nth, times=times)
+    return Fault(waits, lambda _: _done(handler), nth=nth, times=times)
+
+
+def _done(action: Callable[[], object]) -> Answer:
+    """Does it, and lets everything go on."""
+    action()
+    return PASS
+
+
+def on_call(
+    call: str, action: Callable[[], object], *, nth: int = 1, times: int | None = 1, where: Where | None = None
+) -> Fault:
+    """Something else happens as the n-th call begins, and then the call goes on.
+
+    Args:
+        call: its name: one of `SYSTEM_CALLS`.
+        action: called then, such as an actor's ``exit``.
+        nth, times, where: as for `refuse`.
+
+    Raises:
+        TypeError, ValueError: an argument that has no meaning, with its value.
+    """
+    check_callable("action", action)
+    return Fault(_calls({call}, where), lambda _: _done(action), nth=nth, times=times)
 
 
 def slow(call: str, ns: int, *, nth: int = 1, times: int | None = None, where: Where | None = None) -> Fault:
@@ -244,8 +281,6 @@ def during_drain(action: Callable[[], object], *, nth: int = 1, times: int | Non
     """
     check_callable("action", action)
 
-    def act(_: Happening) -> Answer:
-        action()
-        return PASS
-
-    return Fault(lambda seen: seen.kind == "access" and seen.name == _TAIL_STORE, act, nth=nth, times=times)
+    return Fault(
+        lambda seen: seen.kind == "access" and seen.name == _TAIL_STORE, lambda _: _done(action), nth=nth, times=times
+    )
