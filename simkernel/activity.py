@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from simkernel.clock import Clock
     from simkernel.event import Context, PerfEvent
+    from simkernel.filters import Values
     from simkernel.output import Output
     from simkernel.tasks import Scheduler, Task, VirtualMapping
     from simkernel.tracepoints import Tracepoints
@@ -103,7 +104,8 @@ class Activity:
         key = (PERF_TYPE_TRACEPOINT, point.id)
         if not self._listens(key, task):
             return
-        self._hit(key, task, 1, user=user, raw=point.encode(task.pid, fields), fields=point.values(task.pid, fields))
+        raw = point.encode(task.pid, fields)
+        self._hit(key, task, 1, user=user, raw=raw, values=lambda: point.values(task.pid, fields))
 
     def _listens(self, key: tuple[int, int], task: Task) -> bool:
         return bool(task.cpu.context.active.get(key) or task.context.active.get(key))
@@ -117,12 +119,12 @@ class Activity:
         user: bool,
         addr: int = 0,
         raw: bytes | None = None,
-        fields: dict[str, int | str] | None = None,
+        values: Callable[[], Values] = dict,
     ) -> None:
         hit = None
         for context in (task.cpu.context, task.context):
             for event in tuple(context.active.get(key, ())):
-                if self._excluded(event, task, user=user) or (event.filter and not event.filter(fields or {})):
+                if self._excluded(event, task, user=user) or (event.filter and not event.filter(values())):
                     continue
                 hit = hit or Hit(task, task.cpu.id, self._clock.now, user=user, addr=addr, raw=raw)
                 self._count(event, count, hit)

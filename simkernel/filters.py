@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from simkernel.tracepoints import Tracepoint
 
-__all__ = ["Filter", "FilterError", "parse_filter"]
+__all__ = ["Filter", "FilterError", "Values", "parse_filter"]
 
 Values = dict[str, int | str]
 Filter = Callable[[Values], bool]
