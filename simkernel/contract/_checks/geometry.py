@@ -145,13 +145,14 @@ def check_the_longest_record_is_65528_bytes(rig: Rig) -> None:
 @check("K5")
 def check_a_body_may_straddle_the_end_of_the_ring(rig: Rig) -> None:
     ring = rig.ring(rig.samples(24))
+    rig.redirected(rig.software(comm=True), ring)
     at = rig.fill(ring, 24) * 24
     ring.free()
-    rig.actor.getppid(1)
-    require(at < ring.size < at + 24, "the record must straddle the end for this check")
+    rig.actor.rename("wrapped")
+    require(at + 16 == ring.size, "the name must begin where the ring ends, for this check")
     (record,) = ring.records()
-    pid, tid, _time = record.unpack("IIQ")
-    expect((ring.head, pid, tid), (at + 24, rig.actor.pid, rig.actor.pid), "head, pid and tid of a wrapped record")
+    want = at + 24, (rig.actor.pid, rig.actor.pid), b"wrapped\0"
+    expect((ring.head, record.unpack("II"), record.body[8:]), want, "head, pid, tid and name of a wrapped COMM")
 
 
 @check("K6", size=[8, 16, 24, 32, 40, 56])
