@@ -171,26 +171,31 @@ class SimEventLoop(asyncio.SelectorEventLoop):
         self._sim_kernel = kernel
         self._sim_thread = threading.get_ident()
         super().__init__(SimSelector(kernel))
+        self._sim_waker = kernel.waker()
+        self.add_reader(self._sim_waker.fileno(), self._sim_waker.clear)
 
     def time(self) -> float:
         """CLOCK_MONOTONIC of the simulated machine, in seconds."""
         return self._sim_kernel.clock_ns(CLOCK_MONOTONIC) / 1e9
 
-    # A loop wakes itself from other threads through a real socket. Here there are neither.
+    # A loop is woken from outside, as by a handler of Ctrl-C, through a real socket. Here it is a simulated eventfd.
 
     def _make_self_pipe(self) -> None:
-        """No socket: nobody else can wake this loop."""
+        """No socket."""
 
     def _close_self_pipe(self) -> None:
-        """Nothing was made."""
+        """Called once, by the first `close`."""
+        self.remove_reader(self._sim_waker.fileno())
+        self._sim_waker.close()
 
     def _write_to_self(self) -> None:
-        """Whoever calls this runs in the loop's own thread: in a callback, or a handler of Ctrl-C."""
+        """Ends the wait that is under way, or the next one."""
+        self._sim_waker.set()
 
     def call_soon_threadsafe(
         self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.Handle:
-        """As `call_soon`, for signal handlers.
+        """As `call_soon`, for signal handlers, and for timers of the simulator that fire while the loop waits.
 
         Raises:
             SimulatorError: from another thread.

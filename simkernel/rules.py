@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 __all__ = ["DROP", "PASS", "Answer", "Delay", "Errno", "Happening", "Replace", "Rule", "Rules"]
 
@@ -67,6 +67,7 @@ class Replace:
 
 Answer = _Word | Delay | Errno | Replace
 Rule = Callable[[Happening], Answer]
+_R = TypeVar("_R", bound=Rule)
 
 
 class Rules:
@@ -88,7 +89,7 @@ class Rules:
         return PASS
 
     @contextmanager
-    def installed(self, rule: Rule) -> Iterator[Rule]:
+    def installed(self, rule: _R) -> Iterator[_R]:
         """Keeps a rule in force inside a ``with`` block."""
         self._rules.append(rule)
         try:
