@@ -6,7 +6,7 @@ import errno
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from simkernel._arguments import check_seconds
+from simkernel._arguments import check_callable, check_seconds
 from simkernel.event import Context, State
 from simkernel.readiness import os_error
 
@@ -72,6 +72,7 @@ def later(kernel: SimKernel, seconds: float, action: Callable[[], object]) -> No
     Raises:
         TypeError, ValueError: ``seconds`` is not a number from 0 on.
     """
+    check_callable("action", action)
 
     def act() -> None:
         action()
