@@ -57,6 +57,7 @@ class Stage:
         self.actors: list[Actor] = []
         self.samples: list[tuple[int, bytes]] = []
         self.base: frozenset[int] = frozenset()
+        self._due = 0
         self._rings: tuple[OpenedRing, ...] | None = None
         self._undo = contextlib.ExitStack()
         self._undo.enter_context(self.kernel.rules.installed(self.watch))
@@ -140,6 +141,16 @@ class Stage:
 
         self.kernel.spawn(program, cpu=1, comm="later")
 
+    def produce_later(self, seconds: float, samples: int, *, actor: int = 0) -> None:
+        """Makes samples while the consumer waits; `collect` waits for them."""
+
+        def produce() -> None:
+            self._due -= samples
+            self.produce(samples, actor=actor)
+
+        self._due += samples
+        self.later(seconds, produce)
+
     def read(self, words: str, *, timeout: float | None = None) -> bool:
         """Lets the consumer read once. False when it says that nothing will ever come.
 
@@ -165,7 +176,7 @@ class Stage:
             reads: so many at most.
         """
         empty = 0
-        while reads and len(self.samples) < len(self.watch.accepted()):
+        while reads and (self._due or len(self.samples) < len(self.watch.accepted())):
             before = len(self.samples)
             if not self.read(words, timeout=timeout):
                 raise AssertionError(f"{words}. It said that nothing will ever come, {self._state()}")
@@ -173,6 +184,8 @@ class Stage:
             if empty > _EMPTY_READS:
                 raise AssertionError(f"{words}. It came back {empty} times with nothing, {self._state()}")
             reads -= 1
+        if self._due:
+            raise AssertionError(f"{words}. It came back too often, {self._state()}")
         self.verify(words)
 
     def verify(self, words: str) -> None:

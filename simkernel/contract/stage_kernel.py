@@ -125,7 +125,6 @@ class Watch:
     def begin(self) -> None:
         """The consumer is called."""
         self._began = self._kernel.machine.clock.now
-        self.progress()
 
     def progress(self) -> None:
         """The consumer has done something useful."""
@@ -144,6 +143,7 @@ class Watch:
         elif happening.kind == "access":
             self._accesses += 1
         if self._calls > _MOST_CALLS or self._accesses > _MOST_ACCESSES:
+            self.progress()  # whoever cleans up is not to be stopped, too
             raise Halted("it turns in circles: it asks the kernel again and again while no time passes")
         return PASS
 
@@ -159,6 +159,7 @@ class Watch:
             self._time = now
             self.progress()
         if now - self._began > _PATIENCE_NS:
+            self._began = now
             raise Halted(f"in {_PATIENCE_NS // 10**9} virtual seconds it brought nothing")
 
     def accepted(self) -> list[Written]:

@@ -85,7 +85,7 @@ def records_that_come_while_it_drains(stage: Stage) -> None:
         stage.read(words)
         stage.read(words, timeout=0.01)
     # What came last may lie below the watermark, so one wakeup more.
-    stage.later(0.01, lambda: stage.produce(_CROSSING))
+    stage.produce_later(0.01, _CROSSING)
     stage.read(words)
     stage.collect(words, timeout=0.01, reads=10)
 
@@ -151,7 +151,7 @@ def header_that_makes_no_sense(stage: Stage, size: int) -> None:
     words = f"a header with a size of {size} must not hold it up: skip to data_head, and go on with what comes then"
     with limited_lines(_MOST_LINES):
         _read_whatever_comes(stage, words)
-    stage.later(0.01, lambda: stage.produce(_CROSSING))
+    stage.produce_later(0.01, _CROSSING)
     with limited_lines(_MOST_LINES):
         _read_whatever_comes(stage, words)
     _require_the_good(stage, words)

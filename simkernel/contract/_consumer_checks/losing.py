@@ -41,8 +41,7 @@ def records_after_a_loss(stage: Stage) -> None:
     stage.produce(_TOO_MANY)
     stage.collect("what found room must be delivered")
     for _ in range(3):
-        stage.later(0.01, lambda: stage.produce(40))
-        stage.read("after a loss the ring goes on: LOST is a record of its own size, to be passed over")
+        stage.produce_later(0.01, 40)
         stage.collect("after a loss the ring goes on: LOST is a record of its own size, to be passed over")
 
 

@@ -15,15 +15,15 @@ _MOST_WAITS = 2_000
 def wakeup_during_the_wait(stage: Stage) -> None:
     """The plain case: it waits, the watermark is passed, it reads."""
     stage.start()
-    stage.later(0.001, lambda: stage.produce(_CROSSING))
+    stage.produce_later(0.001, _CROSSING)
     stage.collect("a wakeup must end the wait, and what is there then be read")
 
 
 @consumer_check("K14")
 def wakeup_between_two_waits(stage: Stage) -> None:
     """A wakeup that comes while the consumer is elsewhere is in the latch; whoever asks takes it."""
-    stage.start()
-    for _ in range(3):
+    stage.start(pages=4)
+    for _ in range(4):
         stage.produce(_CROSSING)
         stage.collect(
             "a wakeup that came between two waits was lost: whatever asks a ring (poll, epoll_ctl, epoll_wait) takes its "
@@ -71,8 +71,7 @@ def wakeup_of_an_empty_ring(stage: Stage) -> None:
     words = "a wakeup may find the ring empty, as its data was drained before: that is no end and no error (K18)"
     with stage.at_each_look(once):
         stage.collect(words)
-    stage.later(0.01, lambda: stage.produce(_CROSSING))
-    require(stage.read(words), words)
+    stage.produce_later(0.01, _CROSSING)
     stage.collect(words)
 
 
@@ -80,7 +79,7 @@ def wakeup_of_an_empty_ring(stage: Stage) -> None:
 def waiting_without_spinning(stage: Stage) -> None:
     """A virtual second passes in which nothing happens."""
     stage.start()
-    stage.later(1.0, lambda: stage.produce(_CROSSING))
+    stage.produce_later(1.0, _CROSSING)
     before = stage.watch.waits
     words = "while nothing happens it must sleep in one wait"
     stage.collect(words)
@@ -92,12 +91,10 @@ def waiting_without_spinning(stage: Stage) -> None:
 def timeout_drains_below_the_watermark(stage: Stage) -> None:
     """A few records, far below the watermark, which will never wake anybody."""
     stage.start()
+    words = "when the time is over it must look into the rings all the same: what lies below the watermark wakes nobody (K7)"
+    stage.read(words, timeout=0.25)
     stage.produce(3)
-    stage.collect(
-        "when the time is over it must look into the rings all the same: what lies below the watermark wakes nobody (K7)",
-        timeout=0.25,
-        reads=6,
-    )
+    stage.collect(words, timeout=0.25, reads=6)
 
 
 @consumer_check("K45")
@@ -122,7 +119,7 @@ def watermark_that_can_never_be_passed(stage: Stage, excess: int) -> None:
         if isinstance(refused.__cause__, ValueError):
             return
         raise
-    stage.later(0.01, lambda: stage.produce(200))
+    stage.produce_later(0.01, 200)
     stage.collect(
         f"a watermark of {4096 + excess} bytes is never passed in a ring of 4096, which is silent once it is full: refuse "
         "it with a ValueError, or look into the ring from time to time (K11, K12)"
