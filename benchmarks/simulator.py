@@ -42,11 +42,11 @@ def figures(*, records: int = 200_000, rounds: int = 7) -> Iterator[Figure]:
 
 
 def _pack_plainly(records: int) -> None:
-    memory, pack, offset, size = bytearray(_RING_BYTES), _RECORD.pack, 0, _RECORD.size
+    memory, pack_into, offset, size = bytearray(_RING_BYTES), _RECORD.pack_into, 0, _RECORD.size
     for number in range(records):
         if offset + size > _RING_BYTES:
             offset = 0
-        memory[offset : offset + size] = pack(9, 1, size, number, 1, 1, number, 7, 8, 9)
+        pack_into(memory, offset, 9, 1, size, number, 1, 1, number, 7, 8, 9)
         offset += size
 
 

@@ -185,6 +185,7 @@ class LinuxKernel:
             raise Unsupported(
                 f"offset={offset} maps an AUX area: perfring reads the data area only, which is at offset 0"
             )
+        length = -(-length // self.page_size) * self.page_size  # as the kernel took it
         return LinuxMapping(address, length, page_size=self.page_size, writable=writable, fence=fence)
 
     def ioctl(self, fd: int, request: int, argument: int | bytes | bytearray | memoryview = 0) -> int:

@@ -180,8 +180,9 @@ def _check_modelled(attr: PerfEventAttr) -> None:
     ``ksymbol``, ``bpf_event``, ``cgroup`` and ``text_poke`` ask for news of things that never happen here, so an event
     that has them is complete.
     """
-    if attr.sigtrap:
-        raise NotImplementedError("simkernel has no perf_event_attr.sigtrap")
+    for name in ("sigtrap", "build_id"):
+        if getattr(attr, name):
+            raise NotImplementedError(f"simkernel has no perf_event_attr.{name}")
 
 
 def clock_offset(attr: PerfEventAttr) -> int:

@@ -45,6 +45,13 @@ def test_k1_the_metadata_page_alone_has_no_data(kernel: LinuxKernel) -> None:
         assert (len(ring.data), ring.load_u64(abi.MMAP_PAGE_DATA_HEAD)) == (0, 0)
 
 
+def test_a_length_inside_a_page_is_rounded_up_as_the_kernel_does(kernel: LinuxKernel) -> None:
+    with opened(kernel) as fd:
+        ring = kernel.mmap(fd, 2 * kernel.page_size - 1)
+        assert len(ring.data) == kernel.page_size
+        ring.close()
+
+
 def test_k1_a_private_mapping_is_refused(kernel: LinuxKernel) -> None:
     with opened(kernel) as fd:
         assert mmap_refusal(kernel, fd, 2 * kernel.page_size, shared=False) == errno.EINVAL
