@@ -37,6 +37,8 @@ _HEAP: Final = 0x5555_5600_0000
 _MAPPINGS: Final = 0x7F00_0000_0000
 _PROGRAM: Final = 0x5555_5555_4000
 _VDSO: Final = 0x7FFF_FFFF_C000
+_PROGRAM_PAGES: Final = 4
+_VDSO_PAGES: Final = 2
 _READ_EXECUTE: Final = 5
 _PRIVATE: Final = 2
 _DEVICE: Final = (254, 0)
@@ -127,12 +129,20 @@ class Actor:
             self._map(self._next_mapping, size, path)
             self._next_mapping += size
 
+    def load(self, path: str) -> None:
+        """The program that the task has been running since before anybody looked: in /proc, and no record."""
+        self._add_map(_PROGRAM, _PROGRAM_PAGES * self._machine.page_size, path)
+        self._add_map(_VDSO, _VDSO_PAGES * self._machine.page_size, "[vdso]")
+
     def _map(self, start: int, length: int, path: str) -> None:
+        self._activity.mapped(self._task, self._add_map(start, length, path))
+
+    def _add_map(self, start: int, length: int, path: str) -> VirtualMapping:
         major, minor = _DEVICE if path.startswith("/") else (0, 0)
         inode = 1000 + sum(path.encode("utf-8", "surrogateescape")) if path.startswith("/") else 0
         mapping = VirtualMapping(start, length, _READ_EXECUTE, _PRIVATE, 0, major, minor, inode, path)
         self._task.maps.append(mapping)
-        self._activity.mapped(self._task, mapping)
+        return mapping
 
     def touch_pages(self, n: int, *, major: bool = False) -> None:
         """Writes to so many new pages: a minor fault each, or a major one, as if they came from a disk."""
@@ -210,8 +220,8 @@ class Actor:
             self._set_comm(path.rsplit("/", 1)[-1], exec=True)
             self._task.maps.clear()
             self._next_page, self._next_mapping = _HEAP, _MAPPINGS
-            self._map(_PROGRAM, 4 * self._machine.page_size, path)
-            self._map(_VDSO, 2 * self._machine.page_size, "[vdso]")
+            self._map(_PROGRAM, _PROGRAM_PAGES * self._machine.page_size, path)
+            self._map(_VDSO, _VDSO_PAGES * self._machine.page_size, "[vdso]")
 
     def exit(self, status: int = 0) -> None:
         """_exit(2).

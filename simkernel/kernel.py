@@ -147,7 +147,9 @@ class SimKernel:
         if cpu not in self._machine.online():
             raise ValueError(f"cpu is {cpu}: online are {list(self._machine.online())}")
         task = self._machine.add_task(self._machine.me.pid, comm, cpu)
-        return Actor(self._machine, self._perf, task, self._bpf_map)
+        actor = Actor(self._machine, self._perf, task, self._bpf_map)
+        actor.load("/usr/bin/" + comm)
+        return actor
 
     def sleep(self, seconds: float) -> None:
         """nanosleep(2) of the program under test: lets the world go on for so long."""

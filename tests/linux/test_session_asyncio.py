@@ -14,7 +14,7 @@ from perfring.errors import SessionBusy, SessionClosed
 from perfring.linux import LinuxKernel
 from perfring.session import Session
 from simkernel.contract.linux_actor import LinuxActor
-from tests.linux.session_rig import PATIENCE, watching
+from tests.session_rig import PATIENCE, watching
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from perfring.ordering import TimeOrder
 from perfring.ring import RingReader
 from perfring.session import Session
 from simkernel.contract.linux_actor import LinuxActor
-from tests.linux.session_rig import PATIENCE, SAMPLE_BYTES, watching
+from tests.session_rig import PATIENCE, SAMPLE_BYTES, watching
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from perfring.linux import LinuxKernel
 from perfring.records import Record
 from perfring.session import Session
 from simkernel.contract.linux_actor import LinuxActor
-from tests.linux.session_rig import GETPPID
+from tests.session_rig import GETPPID
 
 MILLION = 1_000_000
 

@@ -12,7 +12,7 @@ from perfring.builder import SessionBuilder
 from perfring.events import TracepointEvents
 from perfring.linux import LinuxKernel
 from simkernel.contract.linux_actor import LinuxActor
-from tests.linux.session_rig import GETPPID
+from tests.session_rig import GETPPID
 
 CALLS = 20_000
 

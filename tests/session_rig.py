@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from perfring.records import Record
-    from simkernel.contract.linux_actor import LinuxActor
+    from simkernel.contract.arm import Actor
 
 GETPPID = "syscalls:sys_enter_getppid"
 SAMPLE_BYTES = 56
@@ -21,7 +21,7 @@ PATIENCE = 20.0
 """Seconds after which a test gives up: a bound for what hangs, never a measure."""
 
 
-def watching(actor: LinuxActor, *, cpu: int = 0, pages: int = 1, watermark: int = 1024) -> SessionBuilder:
+def watching(actor: Actor, *, cpu: int = 0, pages: int = 1, watermark: int = 1024) -> SessionBuilder:
     """A session on the actor's getppid calls on one CPU."""
     return (
         SessionBuilder()
