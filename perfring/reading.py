@@ -63,7 +63,8 @@ class Reader:
         self._sweeper = sweeper
         self._waker = waker
         self._disable = disable
-        self._role = threading.Lock()
+        self._role = threading.RLock()  # as below
+        self._role_taken = False
         self._waiter: EpollWaiter | None = None
         self._loop_waiter: LoopWaiter | None = None
         self._blocked = threading.Condition()  # over an RLock: a signal handler may come while its own thread holds it
@@ -126,15 +127,19 @@ class Reader:
         Raises:
             SessionBusy: somebody else is.
         """
-        if not self._role.acquire(blocking=False):
-            raise SessionBusy(
-                "somebody else is reading this session, or this is a callback of its reader; a wakeup reaches one "
-                "waiter only (K17): use one reader, and hand the records on"
-            )
+        taken_here = False
         try:
+            with self._role:
+                if self._role_taken:
+                    raise SessionBusy(
+                        "somebody else is reading this session, or this is a callback of its reader; a wakeup reaches "
+                        "one waiter only (K17): use one reader, and hand the records on"
+                    )
+                self._role_taken = taken_here = True  # in one statement: an interrupt leaves it given back
             yield
         finally:
-            self._role.release()
+            if taken_here:
+                self._role_taken = False
 
     def next_batch(
         self,
@@ -263,7 +268,7 @@ class Reader:
         return Reason.TIMEOUT, left
 
     def _all_ended(self) -> bool:
-        return all(ring.ended for ring in self._rings)
+        return not [ring for ring in self._rings if not ring.ended]
 
     # The waiters.
 

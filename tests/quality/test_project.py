@@ -26,6 +26,7 @@ LAYERS = {
     "how to read": (
         "batch",
         "ordering",
+        "guard",
         "draining",
         "dispatch",
         "waiting",
