@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from types import FrameType
 from typing import Any
 
@@ -251,58 +252,38 @@ def test_a_flush_is_announced_after_an_interrupt(session: Session, actor: LinuxA
     ]
 
 
-@contextmanager
-def interrupts_at_random(seed: int, *, inside: str) -> Iterator[None]:
-    """Raises KeyboardInterrupt in this thread while it is in a function of that name, and nowhere else."""
-    chance, done, victim = random.Random(seed), threading.Event(), threading.get_ident()
+def interrupted_at(moment: int, read: Callable[[], Batch]) -> Batch | None:
+    """Raises KeyboardInterrupt at the so many-th moment of a call, or returns what it returns.
 
-    def handler(number: int, frame: FrameType | None) -> None:
-        while frame is not None:
-            if frame.f_code.co_name == inside:
-                raise KeyboardInterrupt
-            frame = frame.f_back
+    A signal handler runs when a function begins, and when a function of C has returned: those are the moments.
+    """
+    moments, outside = count(), sys._getframe()
 
-    def shoot() -> None:
-        while not done.wait(chance.uniform(0, 0.002)):
-            signal.pthread_kill(victim, signal.SIGUSR1)
+    def profile(frame: FrameType, event: str, argument: object) -> None:
+        if event in ("call", "c_return") and frame is not outside and next(moments) == moment:
+            raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGUSR1, handler)
-    shooter = threading.Thread(target=shoot)
-    shooter.start()
-    try:
-        yield
-    finally:
-        done.set()
-        shooter.join()
-        signal.signal(signal.SIGUSR1, before)
+    batch = None
+    with suppress(KeyboardInterrupt):
+        sys.setprofile(profile)
+        batch = read()
+        sys.setprofile(None)  # an interrupt does that by itself
+    return batch
 
 
-def test_interrupts_at_random_moments_neither_lose_nor_repeat(kernel: LinuxKernel, actor: LinuxActor) -> None:
-    seen, interrupts = list[int](), 0
-    with (
-        watching(actor, pages=64, watermark=64).build(kernel) as session,
-        interrupts_at_random(20, inside="next_batch"),
-    ):
+def test_an_interrupt_at_any_moment_neither_loses_nor_repeats(kernel: LinuxKernel, actor: LinuxActor) -> None:
+    seen, moment, batch = list[int](), 0, None
+    with watching(actor, pages=64).build(kernel) as session:
         session.enable()
-        for _ in range(200):
-            actor.getppid(20)
-            try:
-                batch = session.next_batch(timeout=0)
-            except KeyboardInterrupt:
-                interrupts += 1
-            else:
-                seen += [record.position for record in batch]
-        session.stop()
-        while True:
-            try:
-                batch = session.next_batch()
-            except KeyboardInterrupt:
-                continue
-            if batch.reason is Reason.END and not batch:
-                break
-            seen += [record.position for record in batch]
-    assert seen == [SAMPLE_BYTES * number for number in range(200 * 20)]
-    assert interrupts > 0
+        while batch is None:
+            actor.getppid(3)
+            batch = interrupted_at(moment, lambda: session.next_batch(timeout=0))
+            seen += [record.position for record in batch or ()]
+            while rest := session.next_batch(timeout=0):
+                seen += [record.position for record in rest]
+            moment += 1
+    assert seen == [SAMPLE_BYTES * number for number in range(3 * moment)]
+    assert moment > 30
 
 
 # Close, from anywhere.
