@@ -6,6 +6,7 @@ import pytest
 
 from perfring import builder
 from simkernel.contract import arm, gate
+from tests.quality.project import ROOT
 
 pytest_plugins = ["pytester"]
 
@@ -98,6 +99,11 @@ def test_each_test_gets_a_kernel_of_its_own(pytester: pytest.Pytester) -> None:
         def test_two(sim_kernel): assert sim_kernel not in seen
     """
     _run(pytester, text).assert_outcomes(passed=2)
+
+
+def test_the_example_of_the_readme_passes(pytester: pytest.Pytester) -> None:
+    text = (ROOT / "docs" / "examples" / "test_wakeup.py").read_text()
+    _run(pytester, text).assert_outcomes(passed=1)
 
 
 # Seeds, and what a failure shows.
