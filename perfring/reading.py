@@ -178,6 +178,11 @@ class Reader:
             self._drop_waiter()
             raise
 
+    def begin_anew(self) -> None:
+        """A reader that gave up before its timeout was announced does not end the next one by it; the data still comes."""
+        if self._sweep is not None and self._reason is Reason.TIMEOUT:
+            self._reason = Reason.START
+
     async def stream(self, *, max_latency: float | None) -> AsyncIterator[Batch]:
         """The same for asyncio, until the session ends or is closed. Holds the role as long as it lives."""
         with self.role():

@@ -118,6 +118,7 @@ class Session(Recording):
             the count of records.
         """
         deadline = self._now() + _checked_seconds("seconds", seconds)
+        self._reader.begin_anew()
         total = 0
         while True:
             batch = self._next(timeout=max(deadline - self._now(), 0.0))
@@ -171,6 +172,7 @@ class Session(Recording):
 
     def _pull(self, deadline: float | None, max_latency: float | None) -> Iterator[Batch]:
         """Batches whose records are still in the outbox."""
+        self._reader.begin_anew()
         while True:
             timeout = None if deadline is None else max(deadline - self._now(), 0.0)
             try:
