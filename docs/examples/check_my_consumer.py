@@ -20,17 +20,19 @@ class MyConsumer:
         if self.closed or not self.live:
             return None
         if not self.first:
-            self.waiting = True
-            for fd, events in self.epoll.poll(timeout):
-                if events & POLLHUP:  # stays for ever; the ring goes on with its other events
-                    self.epoll.unregister(fd)
-                    self.live.remove(fd)
-            self.waiting = False
+            self.wait(timeout)
         self.first = False
+        return [(ring.cpu, record) for ring in self.rings for record in self.drain(ring)]
+
+    def wait(self, timeout: float | None) -> None:
+        self.waiting = True
+        for fd, events in self.epoll.poll(timeout):
+            if events & POLLHUP:  # stays for ever; the ring goes on with its other events
+                self.epoll.unregister(fd)
+                self.live.remove(fd)
+        self.waiting = False
         if self.closed:
             self.release()
-            return None
-        return [(ring.cpu, record) for ring in self.rings for record in self.drain(ring)]
 
     def drain(self, ring: OpenedRing) -> list[bytes]:
         head, tail = ring.mapping.load_u64(HEAD), ring.mapping.load_u64(TAIL)

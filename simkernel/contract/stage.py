@@ -58,6 +58,7 @@ class Stage:
         self.samples: list[tuple[int, bytes]] = []
         self.base: frozenset[int] = frozenset()
         self._due = 0
+        self._is_closed = False
         self._rings: tuple[OpenedRing, ...] | None = None
         self._undo = contextlib.ExitStack()
         self._undo.enter_context(self.kernel.rules.installed(self.watch))
@@ -119,7 +120,7 @@ class Stage:
             self.prepare(**arguments)
         with self._guarded("it could not be made"):
             self.consumer = self._factory(self.setup)
-        self._undo.callback(self.close_consumer)
+        self._undo.callback(self._close_at_last)
 
     def require_own_rings(self) -> None:
         """Raises `Unavailable` for a consumer that did not open its rings."""
@@ -206,9 +207,14 @@ class Stage:
 
     def close_consumer(self) -> None:
         """Closes the consumer."""
+        self._is_closed = True
         with self._guarded("close() must end in peace"):
             self.watch.begin()
             self.consumer.close()
+
+    def _close_at_last(self) -> None:
+        if not self._is_closed:
+            self.close_consumer()
 
     @contextlib.contextmanager
     def at_each_look(self, action: Callable[[], object]) -> Iterator[None]:

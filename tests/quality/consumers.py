@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Final
 
+from perfring import abi
 from perfring.kernel import Epoll
 from simkernel.contract import ConsumerSetup, OpenedRing
 
@@ -26,7 +27,7 @@ class Right:
         self.kernel = setup.kernel
         self.setup = setup
         self.check(setup)
-        self.rings = setup.rings
+        self.rings = self.open_rings(setup)
         self.live = {fd: ring for ring in self.rings for fd in ring.fds}
         self.waker = self.kernel.waker()
         self.epoll = self.make_epoll()
@@ -37,6 +38,9 @@ class Right:
     def check(self, setup: ConsumerSetup) -> None:
         if setup.watermark >= setup.pages * self.kernel.page_size:
             raise ValueError(f"a watermark of {setup.watermark} bytes would never wake us")
+
+    def open_rings(self, setup: ConsumerSetup) -> tuple[OpenedRing, ...]:
+        return setup.rings
 
     def make_epoll(self) -> Epoll:
         epoll = self.kernel.epoll()
@@ -50,8 +54,13 @@ class Right:
         if not self.look_again:
             self.wait(timeout)
         self.look_again = False
-        found = [] if self.closed else self.drain_all()
-        return found if found or self.live and not self.closed else None
+        return self.found()
+
+    def found(self) -> Found | None:
+        if self.closed:  # by another thread meanwhile
+            return None
+        found = self.drain_all()
+        return found if found or self.live else None
 
     def wait(self, timeout: float | None) -> None:
         self.waiting = True
@@ -121,6 +130,48 @@ class Right:
             for fd in ring.fds:
                 total += struct.unpack("=QQ", self.kernel.read(fd, 16))[1]
         return total
+
+
+class OpensItself(Right):
+    """Right as well, and opens its rings itself."""
+
+    follower_flags: ClassVar[Mapping[str, Any]] = {"watermark": True, "wakeup_watermark": 1}
+
+    def open_rings(self, setup: ConsumerSetup) -> tuple[OpenedRing, ...]:
+        return tuple(self.open_ring(setup, cpu) for cpu in setup.cpus)
+
+    def open_ring(self, setup: ConsumerSetup, cpu: int) -> OpenedRing:
+        kernel = setup.kernel
+        leader = abi.PerfEventAttr(type=abi.PERF_TYPE_SOFTWARE, config=abi.PERF_COUNT_SW_DUMMY, read_format=16)
+        leader = leader.copy(watermark=True, wakeup_watermark=setup.watermark)
+        fds = [kernel.perf_event_open(leader, setup.pids[0], cpu)]
+        mapping = kernel.mmap(fds[0], (1 + setup.pages) * kernel.page_size)
+        for pid in setup.pids:
+            fds.append(kernel.perf_event_open(setup.attr.copy(read_format=16, **self.follower_flags), pid, cpu))
+            kernel.ioctl(fds[-1], abi.PERF_EVENT_IOC_SET_OUTPUT, fds[0])
+        return OpenedRing(cpu, tuple(fds), mapping)
+
+    def release(self) -> None:
+        super().release()
+        for ring in self.rings:
+            ring.mapping.close()
+            for fd in ring.fds:
+                self.kernel.close(fd)
+
+
+class LeavesTheFlagOff(OpensItself):
+    """Only the mapped event has the watermark, and the others ask to wake at each sample."""
+
+    follower_flags: ClassVar[Mapping[str, Any]] = {"wakeup_events": 1}
+
+
+class LeavesItsEventsOpen(OpensItself):
+    """Unmaps, and thinks that this is enough."""
+
+    def release(self) -> None:
+        Right.release(self)
+        for ring in self.rings:
+            ring.mapping.close()
 
 
 # Waking.
@@ -194,7 +245,9 @@ class TakesAnEmptyWakeupForTheEnd(Right):
     """A wakeup without data: so the producer is gone."""
 
     def read(self, timeout: float | None) -> Sequence[tuple[int, bytes]] | None:
-        return super().read(timeout) or None
+        first = self.look_again
+        found = super().read(timeout)
+        return found if first else found or None
 
 
 class SleepsOnAfterTheTimeout(Right):

@@ -42,6 +42,10 @@ def record_across_the_end(stage: Stage) -> None:
             "a record that reaches the end of the data area goes on at its beginning; its header never does, and there is "
             "no padding (K5)"
         )
+    refused = len(stage.watch.made) - len(stage.watch.accepted())
+    require(
+        not refused, f"{refused} records found no room in a ring that was drained: store data_tail after reading (K37)"
+    )
 
 
 @consumer_check("K2", first=(2**32 - 400, 2**64 - 400))

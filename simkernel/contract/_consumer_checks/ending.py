@@ -22,7 +22,8 @@ def _read_to_the_end(stage: Stage, words: str) -> None:
 def data_of_a_task_that_has_exited(stage: Stage) -> None:
     """A few records, below the watermark, and then the task is gone."""
     stage.start()
-    stage.later(0.01, lambda: (stage.produce(3), stage.actors[0].exit()))
+    stage.later(0.01, lambda: stage.produce(3))
+    stage.later(0.02, stage.actors[0].exit)
     words = "POLLHUP comes instead of POLLIN although there is unread data: drain before the end (K19)"
     _read_to_the_end(stage, words)
     stage.verify(words)

@@ -19,7 +19,9 @@ def loss_told_by_a_record(stage: Stage) -> None:
         stage.collect("after a loss it must go on reading")
     stage.produce(40)
     stage.collect("after a loss it must go on reading")
-    _require_balance(stage, "PERF_RECORD_LOST holds how many records were dropped, and is one of many ways to learn it (K21)")
+    _require_balance(
+        stage, "PERF_RECORD_LOST holds how many records were dropped, and is one of many ways to learn it (K21)"
+    )
 
 
 @consumer_check("K22")

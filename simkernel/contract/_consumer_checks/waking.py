@@ -61,7 +61,7 @@ def data_before_the_consumer(stage: Stage) -> None:
 @consumer_check("K18")
 def wakeup_of_an_empty_ring(stage: Stage) -> None:
     """Records that come just before it looks are drained, and their wakeup is reported afterwards, over an empty ring."""
-    stage.start()
+    stage.start(pages=4)
     stage.produce(_CROSSING)
     left = [_CROSSING]
 
