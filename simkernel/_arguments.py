@@ -23,7 +23,7 @@ def _check_number(name: str, value: float, what: str) -> float:
     return value
 
 
-def check_weight(name: str, value: float, what: str = "a number above 0") -> float:
+def check_weight(name: str, value: float, *, what: str = "a number above 0") -> float:
     """A finite number above 0. Raises TypeError, ValueError."""
     if _check_number(name, value, what) <= 0:
         raise ValueError(f"{name} is {value}: it must be {what}")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SYSTEM_CALLS",
     "Fault",
+    "Where",
     "corrupt_records",
     "delay_wakeups",
     "drop_records",

@@ -36,6 +36,7 @@ __all__ = [
     "Act",
     "Emit",
     "Mixed",
+    "Plan",
     "RandomAct",
     "Workload",
     "bursty",
@@ -154,6 +155,7 @@ class Mixed:
 
 
 Plan = Iterator[tuple[int, Act]]
+"""What happens: nanoseconds since the task first ran, not descending, and an act."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +165,7 @@ class Workload:
     Made by `constant`, `poisson`, `bursty` and `replay`.
 
     Attributes:
-        plan: given a random stream, yields what happens: nanoseconds since the task first ran, not descending, and an
-            act.
+        plan: given a random stream, yields what happens, and when.
         count: so many events at most; None for no limit.
         duration_ns: events only so long, and the task exits then and not before; None for no limit.
         between: what the task does between two events: `Sleep` or `Spend`.
@@ -270,7 +271,7 @@ def bursty(
         TypeError, ValueError: an argument that has no meaning, with its value.
     """
     check_count("burst", burst, least=1)
-    check_weight("pause", pause, "a number of seconds above 0")
+    check_weight("pause", pause, what="a number of seconds above 0")
     check_seconds("spacing", spacing)
 
     def plan(random: Random) -> Plan:
@@ -366,7 +367,7 @@ def _bound(act: Act | RandomAct, random: Random) -> Act:
 
 
 def _check_rate(rate: float) -> float:
-    return check_weight("rate", rate, "a number of events per second above 0")
+    return check_weight("rate", rate, what="a number of events per second above 0")
 
 
 def _check_act(act: Act | RandomAct) -> None:

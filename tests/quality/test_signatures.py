@@ -16,8 +16,9 @@ SEAM = {"perf_event_open", "ioctl", "fcntl", "poll"}
 ACTOR = {"getppid", "exit"}
 GIVEN = {"ring_data_bytes", "main"}
 LIKE_UNPACK_FROM = {"decode"}
+SELECTOR = {"register", "modify", "select"}
 NEEDS_NO_NAME = {"build", "build_overwrite", "build_app", "release", "attach_to_bpf_map", "report", "capture"}
-POSITIONAL_DEFAULTS = SEAM | ACTOR | GIVEN | LIKE_UNPACK_FROM | NEEDS_NO_NAME
+POSITIONAL_DEFAULTS = SEAM | ACTOR | SELECTOR | GIVEN | LIKE_UNPACK_FROM | NEEDS_NO_NAME
 
 MODULES = modules()
 TYPICAL_LENGTH = 8

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from perfring.abi import PERF_RECORD_COMM, PERF_RECORD_SAMPLE, PERF_SAMPLE_IDENTIFIER, PERF_TYPE_SOFTWARE, PerfEventAttr
-from simkernel import SimKernel, SimulatorError
+from simkernel import SimKernel, SimulatorError, Spend
 from simkernel.damage import flipped, scrambled, size_past_head, size_zero, torn, unknown_id, unknown_type
 from simkernel.faults import (
     SYSTEM_CALLS,
@@ -257,6 +257,19 @@ def test_tasks_that_wanted_to_run_run_somewhere_else() -> None:
     kernel.sleep(0.01)
     assert 2 in seen
     assert len(seen) == 2
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_task_that_stood_in_the_queue_of_the_cpu_runs_somewhere_else(seed: int) -> None:
+    kernel = machine(cpus=4, seed=seed)
+    seen: list[int] = []
+    kernel.spawn(constant(1, between=Spend), cpu=2)
+    kernel.spawn(constant(1000, act=lambda actor: seen.append(actor.pid), count=1), cpu=2)
+    kernel.sleep(0.002)
+    assert seen == []
+    unplug(kernel, 2)
+    kernel.sleep(0.02)
+    assert len(seen) == 1
 
 
 def test_an_event_of_a_cpu_that_was_offline_counts_no_more() -> None:
