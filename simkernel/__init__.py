@@ -21,6 +21,13 @@ The map, from the system calls down; each file knows only those below it:
       releases, tracepoints, filters
     ringbuf      the kernel's side of a ring; usable alone
 
+and above them what drives a machine:
+
+    workload           programs for SimKernel.spawn: when things happen, and what
+    faults, damage     rules that refuse, delay, drop, corrupt
+    hotplug            CPUs that go offline, and things that happen later
+    aio                an asyncio loop on virtual time
+
 A record's way: an actor's order runs its task (tasks), says what happened (activity), which finds the events that
 listen on the task and its CPU, counts, encodes (sampling) and writes (output, ringbuf). When the ring's cursor moves,
 the latch is set and whoever waits is woken (perf, readiness).
