@@ -179,7 +179,7 @@ class Reader:
             raise
 
     def begin_anew(self) -> None:
-        """A reader that gave up before its timeout was announced does not end the next one by it; the data still comes."""
+        """The timeout of a reader that gave up before it was announced does not end the next one; its data comes."""
         if self._sweep is not None and self._reason is Reason.TIMEOUT:
             self._reason = Reason.START
 

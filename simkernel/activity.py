@@ -94,7 +94,7 @@ class Activity:
 
     # Hits.
 
-    def software(self, task: Task, config: int, count: int = 1, *, user: bool = False, addr: int = 0) -> None:
+    def software(self, task: Task, config: int, *, count: int = 1, user: bool = False, addr: int = 0) -> None:
         """A software event happens ``count`` times at once."""
         self._hit((PERF_TYPE_SOFTWARE, config), task, count, user=user, addr=addr)
 

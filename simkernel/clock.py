@@ -87,7 +87,7 @@ class Clock:
             heapq.heappop(self._due)
         return self._due[0][0] if self._due else None
 
-    def step(self, limit: int | None = None) -> bool:
+    def step(self, limit: int | None) -> bool:
         """Lets the next thing happen, if there is one up to ``limit``. True when something happened.
 
         Without one the time moves to the limit.
