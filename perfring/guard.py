@@ -26,6 +26,7 @@ class Guard:
         release: closes everything. May be called again when it was interrupted.
 
     Attributes:
+        wanted: somebody wants to close.
         closed: nothing may be touched any more.
     """
 
@@ -33,7 +34,7 @@ class Guard:
         self._release = release
         self._lock = threading.RLock()  # a signal handler may come while its own thread holds it
         self._depth = 0
-        self._wanted = False
+        self.wanted = self._released = False
         self.closed = False
 
     @contextmanager
@@ -44,7 +45,8 @@ class Guard:
             SessionClosed: it is too late.
         """
         with self._lock:
-            if self.closed:
+            # Somebody who waits to close goes first: a reader at work would always be quicker to come back.
+            if self.closed or (self.wanted and not self._depth):
                 raise SessionClosed("the session was closed meanwhile")
             self._depth += 1
             try:
@@ -55,16 +57,17 @@ class Guard:
 
     def close(self) -> None:
         """Releases everything, at once or when this thread leaves its `held`. Idempotent."""
+        self.wanted = True
         with self._lock:
-            self._wanted = True
             self._close_if_wanted()
 
     def _close_if_wanted(self) -> None:
-        if not self._wanted or self._depth:
+        if not self.wanted or self._depth or self._released:
             return
         self._depth += 1
         try:
             self._release()
+            self._released = True
         finally:
             self.closed = True
             self._depth -= 1

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT_DRAIN_BUDGET", "EventKind", "EventSpec", "SessionHook", "SessionPlan"]
 
-DEFAULT_DRAIN_BUDGET = 1 << 20
-"""Bytes that one ring may deliver before the others get their turn."""
+DEFAULT_DRAIN_BUDGET = 1 << 16
+"""Bytes that one ring may deliver before the others, whoever closes the session, and an event loop get their turn."""
 
 SessionHook: TypeAlias = "Callable[[Recording], None]"
 """Called by ``build()`` with the opened session, last of all."""

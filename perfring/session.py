@@ -52,6 +52,7 @@ class Session(Recording):
         except BaseException:
             self._close_all()
             raise
+        self._close_put_off = False
         self._sweeper = Sweeper(kernel, self._rings, self._guard, clock_id=plan.clock_id, budget=plan.budget_bytes)
         self._reader = Reader(kernel, self._rings, self._sweeper, waker, disable=self._disable)
 
@@ -263,7 +264,9 @@ class Session(Recording):
         if self._in_child():
             self._reader.close_in_child()
             self._close_all()
-        elif self._reader.close():
+            return
+        self._close_put_off = not self._reader.close()
+        if not self._close_put_off:
             self._guard.close()
 
     def _release(self) -> None:
@@ -289,7 +292,7 @@ class Session(Recording):
             try:
                 return self._reader.next_batch(timeout=timeout, max_latency=max_latency, tick=tick, until=until)
             finally:
-                if self._closed:  # by a signal handler inside this wait perhaps, where nothing could be taken away
+                if self._close_put_off:  # by a signal handler inside this wait, where nothing could be taken away
                     self.close()
 
     def _deliver(self, records: Iterable[Record]) -> int:

@@ -55,8 +55,8 @@ class Sweeper:
             began = self._kernel.clock_ns(self._clock_id)
             unfinished = behind = [(ring, ring.head()) for ring in self._rings]
         while unfinished:
-            with self._guard.held():
-                for ring, target in behind:
+            for ring, target in behind:
+                with self._guard.held():  # for each: who wants to close waits no longer than that
                     ring.drain(target, self._budget, self.order.pending)
             unfinished = [(ring, target) for ring, target in unfinished if not ring.has_reached(target)]
             if unfinished:
@@ -64,8 +64,8 @@ class Sweeper:
                 # The others would only add to what is held back, until there is no memory left for it.
                 behind = [(ring, target) for ring, target in unfinished if ring.last_time == reached]
                 yield self.order.release(min(began, reached))
-        with self._guard.held():
-            for ring in self._rings:
+        for ring in self._rings:
+            with self._guard.held():
                 ring.drain(ring.head(), self._budget, self.order.pending)
         yield self.order.release(None if everything else began)
 

@@ -49,6 +49,18 @@ def test_a_close_from_another_thread_waits_for_the_one_that_holds() -> None:
     assert order == ["touched", "released"]
 
 
+def test_who_waits_to_close_goes_before_who_comes_to_touch() -> None:
+    guard = Guard(lambda: None)
+    closer = threading.Thread(target=guard.close)
+    with guard.held():
+        closer.start()
+        while not guard.wanted:
+            closer.join(0.001)
+    with pytest.raises(SessionClosed), guard.held():
+        pytest.fail("touched")
+    closer.join()
+
+
 def test_an_interrupted_release_goes_on_with_the_next_close() -> None:
     steps = iter([KeyboardInterrupt(), None])
 
