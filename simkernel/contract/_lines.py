@@ -26,7 +26,7 @@ def limited_lines(most: int) -> Iterator[None]:
     """
     left = most
 
-    def trace(frame: FrameType, event: str, argument: object) -> Any:
+    def trace(_frame: FrameType, _event: str, _argument: object) -> Any:
         nonlocal left
         left -= 1
         if left < 0:

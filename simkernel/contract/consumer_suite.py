@@ -1,8 +1,8 @@
 """`check_consumer`: holds a consumer of perf rings against what Linux does to it. Needs neither pytest nor privileges.
 
-A check is a function of a `Stage` that raises AssertionError in words about what the consumer did wrong. Each is given a
-fresh machine and a fresh consumer, and puts one thing in the consumer's way; everything else is easy there, so that what
-fails says what is wrong.
+A check is a function of a `Stage` that raises AssertionError in words about what the consumer did wrong. Each is given
+a fresh machine and a fresh consumer, and puts one thing in the consumer's way; everything else is easy there, so that
+what fails says what is wrong.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ class SessionConsumer:
             builder = builder.with_target_pid(pid)
         self.session = builder.build(setup.kernel)
         # Bad records are counted, and the log is not the place for those that a check has planted.
-        self.session.on_error(lambda error, record: None)
+        self.session.on_error(lambda *_: None)
         self.session.enable()
 
     @property

@@ -273,4 +273,5 @@ def _describe_garbage(cpu: int, data: bytes) -> str:
             "It delivered bytes that it had given back before it read them: store data_tail when the records are "
             "copied, not before (K37)"
         )
-    return f"It delivered {len(data)} bytes from cpu {cpu} that the kernel never wrote as a record: {data[:48].hex(' ', 8)}"
+    shown = data[:48].hex(" ", 8)
+    return f"It delivered {len(data)} bytes from cpu {cpu} that the kernel never wrote as a record: {shown}"

@@ -63,6 +63,7 @@ class StageKernel(SimKernel):
         self.poison = False
 
     def mmap(self, fd: int, length: int, *, writable: bool = True, shared: bool = True, offset: int = 0) -> SimMapping:
+        """mmap(2), and then the settings."""
         known = list(self.perf.rings)
         mapping = super().mmap(fd, length, writable=writable, shared=shared, offset=offset)
         for ring in self.perf.rings:

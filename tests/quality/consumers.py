@@ -159,6 +159,20 @@ class OpensItself(Right):
                 self.kernel.close(fd)
 
 
+class RegistersLate(OpensItself):
+    """Registers when it is first asked to read, and waits at once."""
+
+    def make_epoll(self) -> Epoll:
+        return self.kernel.epoll()
+
+    def read(self, timeout: float | None) -> Sequence[tuple[int, bytes]] | None:
+        if self.look_again:
+            self.look_again = False
+            self.epoll.close()
+            self.epoll = super().make_epoll()
+        return super().read(timeout)
+
+
 class LeavesTheFlagOff(OpensItself):
     """Only the mapped event has the watermark, and the others ask to wake at each sample."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from perfring import abi
@@ -27,8 +28,8 @@ def more_than_it_takes_at_once(stage: Stage) -> None:
     stage.start(pages=64)
     stage.produce(4000)
     stage.collect(
-        "it left records in the ring and waited for them: what stays unread is not reported again, so a reader that stops "
-        "at a budget must come back by itself (K14)"
+        "it left records in the ring and waited for them: what stays unread is not reported again, so a reader that "
+        "stops at a budget must come back by itself (K14)"
     )
 
 
@@ -39,7 +40,8 @@ def record_across_the_end(stage: Stage) -> None:
     for _ in range(10):
         stage.produce(60)
         stage.collect(
-            "a record that reaches the end of the data area goes on at its beginning; its header never does, and there is "
+            "a record that reaches the end of the data area goes on at its beginning; its header never does, and "
+            "there is "
             "no padding (K5)"
         )
     refused = len(stage.watch.made) - len(stage.watch.accepted())
@@ -56,7 +58,8 @@ def position_that_overflows(stage: Stage, first: int) -> None:
     for _ in range(2):
         stage.produce(_CROSSING)
         stage.collect(
-            "data_head and data_tail are u64 that only ever grow, modulo 2**64, and neither is a place in the ring: that is "
+            "data_head and data_tail are u64 that only ever grow, modulo 2**64, and neither is a place in the "
+            "ring: that is "
             "the position modulo data_size, and the difference is to be taken modulo 2**64 (K2)"
         )
 
@@ -137,7 +140,7 @@ def order_over_two_cpus(stage: Stage) -> None:
         stage.collect("it must deliver what both rings have", timeout=0.01, reads=10)
     place = {(each.cpu, each.data): number for number, each in enumerate(stage.watch.made)}
     order = [place[sample] for sample in stage.samples]
-    wrong = sum(later < earlier for earlier, later in zip(order, order[1:], strict=False))
+    wrong = sum(later < earlier for earlier, later in pairwise(order))
     require(not wrong, f"it promises time order over CPUs, and {wrong} records came after younger ones")
 
 
@@ -145,7 +148,7 @@ def order_over_two_cpus(stage: Stage) -> None:
 def header_that_makes_no_sense(stage: Stage, size: int) -> None:
     """The size in a header is 0, less than a header, or reaches past data_head; what came before and after is good."""
 
-    def corrupt(event: PerfEvent, data: bytes) -> bytes | None:
+    def corrupt(_: PerfEvent, data: bytes) -> bytes | None:
         kind, misc, _ = HEADER.unpack_from(data)
         return HEADER.pack(kind, misc, size) + data[8:] if len(stage.watch.made) == 30 else None
 

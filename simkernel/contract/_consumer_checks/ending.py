@@ -36,7 +36,8 @@ def end_of_the_only_task(stage: Stage) -> None:
     stage.later(0.01, stage.actors[0].exit)
     _read_to_the_end(
         stage,
-        "POLLHUP stays for ever: take that fd out of the wait, and say that nothing will ever come when none is left (K19)",
+        "POLLHUP stays for ever: take that fd out of the wait, and say that nothing will ever come when none is "
+        "left (K19)",
     )
 
 
@@ -47,7 +48,8 @@ def end_of_one_of_two_tasks(stage: Stage, first: int) -> None:
     stage.later(0.01, stage.actors[first].exit)
     stage.produce_later(1.0, _CROSSING, actor=1 - first)
     words = (
-        "POLLHUP belongs to an event and not to the ring, which goes on while another event lives: take that fd out of the "
+        "POLLHUP belongs to an event and not to the ring, which goes on while another event lives: take that fd "
+        "out of the "
         "wait, and let a live one of the same ring stand for it (K19)"
     )
     before = stage.watch.waits

@@ -32,7 +32,8 @@ def loss_followed_by_silence(stage: Stage) -> None:
     stage.collect("what found room must be delivered")
     _require_balance(
         stage,
-        "drops followed by silence never become a LOST: ask read(2) of each event with PERF_FORMAT_LOST at the end (K22)",
+        "drops followed by silence never become a LOST: ask read(2) of each event with PERF_FORMAT_LOST at the "
+        "end (K22)",
     )
 
 

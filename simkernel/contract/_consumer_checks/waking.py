@@ -23,10 +23,12 @@ def wakeup_during_the_wait(stage: Stage) -> None:
 def wakeup_between_two_waits(stage: Stage) -> None:
     """A wakeup that comes while the consumer is elsewhere is in the latch; whoever asks takes it."""
     stage.start(pages=4)
+    stage.read("with nothing to read it must come back after its timeout", timeout=0.01)
     for _ in range(4):
         stage.produce(_CROSSING)
         stage.collect(
-            "a wakeup that came between two waits was lost: whatever asks a ring (poll, epoll_ctl, epoll_wait) takes its "
+            "a wakeup that came between two waits was lost: whatever asks a ring (poll, epoll_ctl, epoll_wait) "
+            "takes its "
             "readiness, so each such question must be followed by a look into the ring (K14)"
         )
 
@@ -37,7 +39,8 @@ def data_before_the_first_wait(stage: Stage) -> None:
     stage.start()
     stage.produce(_CROSSING)
     stage.collect(
-        "it waited for data that was already there: to register an fd takes its wakeup, so after epoll ADD it must drain "
+        "it waited for data that was already there: to register an fd takes its wakeup, so after epoll ADD it "
+        "must drain "
         "once (K15)"
     )
 
@@ -53,14 +56,15 @@ def data_before_the_consumer(stage: Stage) -> None:
     if not stage.setup.was_asked:
         raise Unavailable("the consumer opens its rings itself")
     stage.collect(
-        "it waited for data that was already there: to register an fd takes its wakeup, so after epoll ADD it must drain "
+        "it waited for data that was already there: to register an fd takes its wakeup, so after epoll ADD it "
+        "must drain "
         "once (K15)"
     )
 
 
 @consumer_check("K18")
 def wakeup_of_an_empty_ring(stage: Stage) -> None:
-    """Records that come just before it looks are drained, and their wakeup is reported afterwards, over an empty ring."""
+    """Records that come just before it looks: drained at once, and their wakeup is then reported over an empty ring."""
     stage.start(pages=4)
     stage.produce(_CROSSING)
     left = [_CROSSING]
@@ -91,7 +95,7 @@ def waiting_without_spinning(stage: Stage) -> None:
 def timeout_drains_below_the_watermark(stage: Stage) -> None:
     """A few records, far below the watermark, which will never wake anybody."""
     stage.start()
-    words = "when the time is over it must look into the rings all the same: what lies below the watermark wakes nobody (K7)"
+    words = "when the time is over it must look all the same: what lies below the watermark wakes nobody (K7)"
     stage.read(words, timeout=0.25)
     stage.produce(3)
     stage.collect(words, timeout=0.25, reads=6)
@@ -121,7 +125,8 @@ def watermark_that_can_never_be_passed(stage: Stage, excess: int) -> None:
         raise
     stage.produce_later(0.01, 200)
     stage.collect(
-        f"a watermark of {4096 + excess} bytes is never passed in a ring of 4096, which is silent once it is full: refuse "
+        f"a watermark of {4096 + excess} bytes is never passed in a ring of 4096, which is silent once it is "
+        f"full: refuse "
         "it with a ValueError, or look into the ring from time to time (K11, K12)"
     )
 
@@ -137,6 +142,7 @@ def events_that_defeat_the_watermark(stage: Stage) -> None:
     most = 400 * 2 * SAMPLE_BYTES // 8192 + 1
     require(
         stage.watch.wakeups <= most,
-        f"400 samples woke it {stage.watch.wakeups} times with a watermark of 8192 bytes: an event that is redirected into "
+        f"400 samples woke it {stage.watch.wakeups} times with a watermark of 8192 bytes: an event that is "
+        f"redirected into "
         f"the ring must carry the watermark flag, too, or it signals at each sample (K10); without it are {events}",
     )
