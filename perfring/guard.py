@@ -45,8 +45,7 @@ class Guard:
             SessionClosed: it is too late.
         """
         with self._lock:
-            # Somebody who waits to close goes first: a reader at work would always be quicker to come back.
-            if self.closed or (self.wanted and not self._depth):
+            if self.closed:
                 raise SessionClosed("the session was closed meanwhile")
             self._depth += 1
             try:
@@ -57,6 +56,7 @@ class Guard:
 
     def close(self) -> None:
         """Releases everything, at once or when this thread leaves its `held`. Idempotent."""
+        # Before the lock: a reader at work would always be quicker to take it again, so it closes when it lets go.
         self.wanted = True
         with self._lock:
             self._close_if_wanted()

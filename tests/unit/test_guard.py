@@ -49,7 +49,7 @@ def test_a_close_from_another_thread_waits_for_the_one_that_holds() -> None:
     assert order == ["touched", "released"]
 
 
-def test_who_waits_to_close_goes_before_who_comes_to_touch() -> None:
+def test_who_holds_closes_for_the_one_who_waits_when_it_lets_go() -> None:
     guard = Guard(lambda: None)
     closer = threading.Thread(target=guard.close)
     with guard.held():
