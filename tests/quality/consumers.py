@@ -166,7 +166,7 @@ class RegistersLate(OpensItself):
         return self.kernel.epoll()
 
     def read(self, timeout: float | None) -> Sequence[tuple[int, bytes]] | None:
-        if self.look_again:
+        if self.look_again and not self.closed:
             self.look_again = False
             self.epoll.close()
             self.epoll = super().make_epoll()

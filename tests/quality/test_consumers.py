@@ -38,6 +38,7 @@ EARLY = (
     "time_that",
     "header_",
     "loss_",
+    "events_that",
     "close_leaves",
 )
 SPLIT = ("loss_told", "records_after_a_loss", "position_")
@@ -52,7 +53,7 @@ FOUND_BY: dict[type[consumers.Right], tuple[str, tuple[str, ...]]] = {
     consumers.PollsInALoop: ("wakeup_during_the_wait", (*WAKING, "close_during", "header_", "data_of_")),
     consumers.TakesAnEmptyWakeupForTheEnd: ("wakeup_of_an_empty_ring", ("records_after_a_loss", "end_of_one")),
     consumers.SleepsOnAfterTheTimeout: ("timeout_drains_below_the_watermark", ()),
-    consumers.NobodyCanWakeIt: ("close_during_the_wait", ("loss_", "close_leaves")),
+    consumers.NobodyCanWakeIt: ("close_during_the_wait", ("loss_", "events_that", "close_leaves")),
     consumers.TakesAnyWatermark: ("watermark_that_can_never_be_passed[0]", ("watermark_that_can_never",)),
     consumers.LeavesTheFlagOff: ("events_that_defeat_the_watermark", ()),
     consumers.StopsAtItsBudget: ("more_than_it_takes_at_once", ("loss_told",)),

@@ -28,8 +28,8 @@ def more_than_it_takes_at_once(stage: Stage) -> None:
     stage.start(pages=64)
     stage.produce(4000)
     stage.collect(
-        "it left records in the ring and waited for them: what stays unread is not reported again, so a reader that "
-        "stops at a budget must come back by itself (K14)"
+        "it left records in the ring and waited for them: what stays unread is not reported again, so a reader "
+        "that stops at a budget must come back by itself (K14)"
     )
 
 
@@ -41,8 +41,7 @@ def record_across_the_end(stage: Stage) -> None:
         stage.produce(60)
         stage.collect(
             "a record that reaches the end of the data area goes on at its beginning; its header never does, and "
-            "there is "
-            "no padding (K5)"
+            "there is no padding (K5)"
         )
     refused = len(stage.watch.made) - len(stage.watch.accepted())
     require(
@@ -59,8 +58,7 @@ def position_that_overflows(stage: Stage, first: int) -> None:
         stage.produce(_CROSSING)
         stage.collect(
             "data_head and data_tail are u64 that only ever grow, modulo 2**64, and neither is a place in the "
-            "ring: that is "
-            "the position modulo data_size, and the difference is to be taken modulo 2**64 (K2)"
+            "ring: that is the position modulo data_size, and the difference is to be taken modulo 2**64 (K2)"
         )
 
 
@@ -79,8 +77,8 @@ def records_that_come_while_it_drains(stage: Stage) -> None:
     stage.start()
     stage.produce(_CROSSING)
     words = (
-        "records that came while it drained are missing: give back what was read, up to the data_head that was loaded "
-        "before, not up to a newer one (K37)"
+        "records that came while it drained are missing: give back what was read, up to the data_head that was "
+        "loaded before, not up to a newer one (K37)"
     )
     left = [2] * 20
 

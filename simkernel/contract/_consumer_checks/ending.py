@@ -49,8 +49,7 @@ def end_of_one_of_two_tasks(stage: Stage, first: int) -> None:
     stage.produce_later(1.0, _CROSSING, actor=1 - first)
     words = (
         "POLLHUP belongs to an event and not to the ring, which goes on while another event lives: take that fd "
-        "out of the "
-        "wait, and let a live one of the same ring stand for it (K19)"
+        "out of the wait, and let a live one of the same ring stand for it (K19)"
     )
     before = stage.watch.waits
     stage.collect(words)

@@ -28,8 +28,7 @@ def wakeup_between_two_waits(stage: Stage) -> None:
         stage.produce(_CROSSING)
         stage.collect(
             "a wakeup that came between two waits was lost: whatever asks a ring (poll, epoll_ctl, epoll_wait) "
-            "takes its "
-            "readiness, so each such question must be followed by a look into the ring (K14)"
+            "takes its readiness, so each such question must be followed by a look into the ring (K14)"
         )
 
 
@@ -40,8 +39,7 @@ def data_before_the_first_wait(stage: Stage) -> None:
     stage.produce(_CROSSING)
     stage.collect(
         "it waited for data that was already there: to register an fd takes its wakeup, so after epoll ADD it "
-        "must drain "
-        "once (K15)"
+        "must drain once (K15)"
     )
 
 
@@ -57,8 +55,7 @@ def data_before_the_consumer(stage: Stage) -> None:
         raise Unavailable("the consumer opens its rings itself")
     stage.collect(
         "it waited for data that was already there: to register an fd takes its wakeup, so after epoll ADD it "
-        "must drain "
-        "once (K15)"
+        "must drain once (K15)"
     )
 
 
@@ -126,8 +123,7 @@ def watermark_that_can_never_be_passed(stage: Stage, excess: int) -> None:
     stage.produce_later(0.01, 200)
     stage.collect(
         f"a watermark of {4096 + excess} bytes is never passed in a ring of 4096, which is silent once it is "
-        f"full: refuse "
-        "it with a ValueError, or look into the ring from time to time (K11, K12)"
+        "full: refuse it with a ValueError, or look into the ring from time to time (K11, K12)"
     )
 
 
@@ -143,6 +139,6 @@ def events_that_defeat_the_watermark(stage: Stage) -> None:
     require(
         stage.watch.wakeups <= most,
         f"400 samples woke it {stage.watch.wakeups} times with a watermark of 8192 bytes: an event that is "
-        f"redirected into "
-        f"the ring must carry the watermark flag, too, or it signals at each sample (K10); without it are {events}",
+        "redirected into the ring must carry the watermark flag, too, or it signals at each sample (K10); "
+        f"without it are {events}",
     )
