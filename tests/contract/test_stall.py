@@ -1,4 +1,4 @@
-"""The seed of the project, in virtual time: a watermark that the ring cannot pass is silence, and the simulator says so."""
+"""The seed of the project, in virtual time: a watermark that the ring cannot pass is silence, and is told as such."""
 
 from __future__ import annotations
 
