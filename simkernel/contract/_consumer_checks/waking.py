@@ -132,7 +132,7 @@ def events_that_defeat_the_watermark(stage: Stage) -> None:
     """Its own rings: a redirected event without the flag wakes it at each sample."""
     stage.start(pages=8, watermark=8192)
     stage.require_own_rings()
-    events = [event for event in stage.kernel.perf.events if event.ring is not None and not event.attr.watermark]
+    events = [str(event) for event in stage.kernel.perf.events if event.ring is not None and not event.attr.watermark]
     stage.produce(400)
     stage.read("it must read what its events wrote")
     most = 400 * 2 * SAMPLE_BYTES // 8192 + 1
