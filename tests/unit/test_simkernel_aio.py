@@ -8,7 +8,7 @@ import selectors
 import signal
 import socket
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from typing import Any
 
 import pytest
@@ -143,6 +143,15 @@ def test_run_returns_what_the_coroutine_returns() -> None:
     assert aio.run(machine(), main(), debug=True) == "value"
 
 
+@pytest.fixture
+def _listens_to_ctrl_c() -> Iterator[None]:
+    """A job in the background of a script is born deaf to SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_listens_to_ctrl_c")
 def test_ctrl_c_ends_it() -> None:
     kernel = machine()
     later(kernel, 3, lambda: signal.raise_signal(signal.SIGINT))
