@@ -1,9 +1,12 @@
-"""`Session.stream` on the real kernel: each perf fd in asyncio's own epoll (K16)."""
+"""`Session.stream` on both kernels: each perf fd in the epoll of an asyncio loop (K16).
+
+What is to come while the task waits comes by `Arm.soon`: from a thread on the real kernel, from a simulated task in
+virtual time.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any
 
@@ -11,40 +14,51 @@ import pytest
 
 from perfring.batch import Batch, Reason
 from perfring.errors import SessionBusy, SessionClosed
-from perfring.linux import LinuxKernel
+from perfring.kernel import Kernel
 from perfring.session import Session
-from simkernel.contract.linux_actor import LinuxActor
+from simkernel import SimKernel, aio
+from simkernel.contract.arm import Actor, Arm
+from simkernel.pytest_plugin import ActorFactory
 from tests.session_rig import PATIENCE, watching
 
-
-@pytest.fixture
-def actor() -> Iterator[LinuxActor]:
-    with LinuxActor(0) as actor:
-        yield actor
+Main = Callable[[], Coroutine[Any, Any, None]]
+Run = Callable[[Main], None]
 
 
 @pytest.fixture
-def session(kernel: LinuxKernel, actor: LinuxActor) -> Iterator[Session]:
-    with watching(actor).build(kernel) as session:
+def actor(perf_actor: ActorFactory) -> Actor:
+    return perf_actor(0)
+
+
+@pytest.fixture
+def session(perf_kernel: Kernel, actor: Actor) -> Iterator[Session]:
+    with watching(actor).build(perf_kernel) as session:
         session.enable()
         yield session
 
 
-def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Runs a test's coroutine, within patience."""
+@pytest.fixture
+def run(perf_kernel: Kernel) -> Run:
+    """Runs a test's coroutine on a loop in the time of its kernel, within patience."""
 
-    async def bounded() -> None:
-        async with asyncio.timeout(PATIENCE):
-            await main()
+    def runner(main: Main) -> None:
+        async def bounded() -> None:
+            async with asyncio.timeout(PATIENCE):
+                await main()
 
-    asyncio.run(bounded())
+        if isinstance(perf_kernel, SimKernel):
+            aio.run(perf_kernel, bounded())
+        else:
+            asyncio.run(bounded())
+
+    return runner
 
 
 async def upcoming(stream: AsyncIterator[Batch]) -> Batch:
     return await anext(stream)
 
 
-def test_the_first_look_finds_what_came_before_the_registration(session: Session, actor: LinuxActor) -> None:
+def test_the_first_look_finds_what_came_before_the_registration(session: Session, actor: Actor, run: Run) -> None:
     actor.getppid(30)
 
     async def main() -> None:
@@ -54,18 +68,18 @@ def test_the_first_look_finds_what_came_before_the_registration(session: Session
     run(main)
 
 
-def test_the_kernel_wakes_the_task(session: Session, actor: LinuxActor) -> None:
+def test_the_kernel_wakes_the_task(perf_arm: Arm, session: Session, actor: Actor, run: Run) -> None:
     async def main() -> None:
         waiting = asyncio.create_task(upcoming(session.stream()))
         await asyncio.sleep(0)  # runs it up to its wait
-        await asyncio.to_thread(actor.getppid, 30)
+        perf_arm.soon(lambda: actor.getppid(30))
         batch = await waiting
         assert (batch.reason, len(batch) in range(19, 31)) == (Reason.WAKEUP, True)
 
     run(main)
 
 
-def test_a_latency_bound_delivers_what_lies_below_the_watermark(session: Session, actor: LinuxActor) -> None:
+def test_a_latency_bound_delivers_what_lies_below_the_watermark(session: Session, actor: Actor, run: Run) -> None:
     async def main() -> None:
         stream = session.stream(max_latency=0.01)
         actor.getppid(1)
@@ -77,7 +91,7 @@ def test_a_latency_bound_delivers_what_lies_below_the_watermark(session: Session
     run(main)
 
 
-def test_stop_ends_the_stream_with_all_data(session: Session, actor: LinuxActor) -> None:
+def test_stop_ends_the_stream_with_all_data(session: Session, actor: Actor, run: Run) -> None:
     async def main() -> None:
         actor.getppid(7)
         session.stop()
@@ -86,7 +100,7 @@ def test_stop_ends_the_stream_with_all_data(session: Session, actor: LinuxActor)
     run(main)
 
 
-def test_flush_is_announced_behind_the_data(session: Session, actor: LinuxActor) -> None:
+def test_flush_is_announced_behind_the_data(session: Session, actor: Actor, run: Run) -> None:
     async def main() -> None:
         stream = session.stream()
         actor.getppid(1)
@@ -99,7 +113,7 @@ def test_flush_is_announced_behind_the_data(session: Session, actor: LinuxActor)
     run(main)
 
 
-def test_the_exit_of_the_target_ends_the_stream(session: Session, actor: LinuxActor) -> None:
+def test_the_exit_of_the_target_ends_the_stream(session: Session, actor: Actor, run: Run) -> None:
     async def main() -> None:
         actor.getppid(3)
         actor.exit()
@@ -108,37 +122,37 @@ def test_the_exit_of_the_target_ends_the_stream(session: Session, actor: LinuxAc
     run(main)
 
 
-def test_an_exit_while_the_task_waits_ends_it_without_spinning(session: Session, actor: LinuxActor) -> None:
+def test_an_exit_while_the_task_waits_ends_it_without_spinning(
+    perf_arm: Arm, session: Session, actor: Actor, run: Run
+) -> None:
     async def main() -> None:
         stream = session.stream()
         actor.getppid(1)
         await upcoming(stream)
         waiting = asyncio.create_task(upcoming(stream))
-        await asyncio.to_thread(actor.exit)
+        perf_arm.soon(actor.exit)
         with pytest.raises(StopAsyncIteration):
             await waiting
 
     run(main)
 
 
-@pytest.mark.parametrize("from_thread", [False, True])
-def test_close_ends_a_task_that_waits(session: Session, from_thread: bool) -> None:
+@pytest.mark.parametrize("from_loop", [True, False])
+def test_close_ends_a_task_that_waits(perf_arm: Arm, session: Session, from_loop: bool, run: Run) -> None:
     async def main() -> None:
         waiting = asyncio.create_task(upcoming(session.stream()))
         await asyncio.sleep(0)  # runs it up to its wait
-        if from_thread:
-            closer = threading.Thread(target=session.close)
-            closer.start()
-            await asyncio.to_thread(closer.join)
-        else:
+        if from_loop:
             session.close()
+        else:
+            perf_arm.soon(session.close)
         with pytest.raises(StopAsyncIteration):
             await waiting
 
     run(main)
 
 
-def test_a_second_stream_is_refused(session: Session, actor: LinuxActor) -> None:
+def test_a_second_stream_is_refused(session: Session, actor: Actor, run: Run) -> None:
     async def main() -> None:
         first = session.stream()
         actor.getppid(1)
@@ -150,7 +164,7 @@ def test_a_second_stream_is_refused(session: Session, actor: LinuxActor) -> None
     run(main)
 
 
-def test_a_cancelled_task_leaves_the_session_to_the_next_reader(session: Session, actor: LinuxActor) -> None:
+def test_a_cancelled_task_leaves_the_session_to_the_next_reader(session: Session, actor: Actor, run: Run) -> None:
     async def main() -> None:
         waiting = asyncio.create_task(upcoming(session.stream()))
         await asyncio.sleep(0)  # runs it up to its wait
@@ -163,7 +177,7 @@ def test_a_cancelled_task_leaves_the_session_to_the_next_reader(session: Session
     run(main)
 
 
-def test_a_thread_can_read_after_the_stream_has_ended(session: Session, actor: LinuxActor) -> None:
+def test_a_thread_can_read_after_the_stream_has_ended(session: Session, actor: Actor, run: Run) -> None:
     async def main() -> None:
         actor.getppid(1)
         stream = session.stream()
