@@ -335,7 +335,10 @@ _COUNTING: Final = (
         (
             _HIT,
             "for context in (task.cpu.context, task.context):",
-            "for context in (task.cpu.context, task.context):\n        for event in context.active.get((1, 9), ()):\n            event.count += count",
+            (
+                "for context in (task.cpu.context, task.context):\n"
+                "        for event in context.active.get((1, 9), ()):\n            event.count += count"
+            ),
         ),
     ),
 )

@@ -52,8 +52,10 @@ _POLL: Final = (
         (
             _ASK,
             "return self.event.ring.buffer.take_latch()",
-            "buffer = self.event.ring.buffer\n"
-            "    return buffer.latch if len(self.event.ring.events) > 1 else buffer.take_latch()",
+            (
+                "buffer = self.event.ring.buffer\n"
+                "    return buffer.latch if len(self.event.ring.events) > 1 else buffer.take_latch()"
+            ),
         ),
     ),
     mutant(
@@ -121,8 +123,11 @@ _POLL: Final = (
         (
             "descriptors:Descriptors.remove",
             "file.drop()",
-            "ring = getattr(getattr(file, 'event', None), 'ring', None)\n    if ring:\n        ring.buffer.latch = 0x41\n"
-            "    file.wake()\n    file.drop()",
+            (
+                "ring = getattr(getattr(file, 'event', None), 'ring', None)\n"
+                "    if ring:\n        ring.buffer.latch = 0x41\n"
+                "    file.wake()\n    file.drop()"
+            ),
         ),
     ),
     mutant("a waker is not cleared", ("kernel:SimWaker.clear", "self._file.count = 0", "pass")),
@@ -263,8 +268,10 @@ _REDIRECTION: Final = (
         (
             _OUTPUT,
             "if target.ring is None:",
-            "if target.ring is not None and target.file is not None and not target.file.maps:\n"
-            "        _refuse(errno.EBUSY)\n    if target.ring is None:",
+            (
+                "if target.ring is not None and target.file is not None and not target.file.maps:\n"
+                "        _refuse(errno.EBUSY)\n    if target.ring is None:"
+            ),
         ),
     ),
     mutant(

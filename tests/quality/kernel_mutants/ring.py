@@ -91,8 +91,10 @@ _WAKEUPS: Final = (
         (
             "output:Output.write",
             "buffer.output(writer, record, sample=is_sample)",
-            "before = buffer.latch; buffer.output(writer, record)\n"
-            "        buffer.latch = buffer.latch if is_sample else before",
+            (
+                "before = buffer.latch; buffer.output(writer, record)\n"
+                "        buffer.latch = buffer.latch if is_sample else before"
+            ),
         ),
     ),
 )
