@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import struct
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -59,12 +60,22 @@ class OpenRing:
         return self.events[0]
 
     def close(self, kernel: Kernel) -> None:
-        """Unmaps and closes everything. In a forked child the mapping only forgets itself (K45)."""
+        """Unmaps and closes everything. In a forked child the mapping only forgets itself (K45).
+
+        Raises:
+            OSError: an fd was closed by somebody else; the others are closed all the same.
+        """
         mapping, self.mapping = self.mapping, None
         if mapping is not None:
             mapping.close()
+        refused: OSError | None = None
         while self.events:
-            kernel.close(self.events.pop().fd)
+            try:
+                kernel.close(self.events.pop().fd)
+            except OSError as error:
+                refused = error
+        if refused is not None:
+            raise refused
 
 
 class Opener:
@@ -99,7 +110,7 @@ class Opener:
 
     def add_event(self, rings: Sequence[OpenRing], spec: EventSpec) -> list[OpenEvent]:
         """Opens one more event in every ring, still disabled; all or none. Raises as `open_all`."""
-        tids = self._tids()
+        tids = self._live_tids()
         before = [len(ring.events) for ring in rings]
         try:
             added = [event for ring in rings for event in self._redirected(ring, spec, tids)]
@@ -127,6 +138,16 @@ class Opener:
             return (_WHOLE_CPU,)
         # A thread's own id names its whole process as well, and nothing may be opened and recorded twice.
         return tuple(dict.fromkeys(tid for pid in self._plan.pids for tid in procfs.threads(self._kernel, pid)))
+
+    def _live_tids(self) -> tuple[int, ...]:
+        """As `_tids`, of the targets that are left: an open session outlives some of them."""
+        if self._plan.pids is None:
+            return (_WHOLE_CPU,)
+        found: dict[int, None] = {}
+        for pid in self._plan.pids:
+            with suppress(TargetNotFound):
+                found.update(dict.fromkeys(procfs.threads(self._kernel, pid)))
+        return tuple(found)
 
     def _open_ring(self, ring: OpenRing, tids: tuple[int, ...]) -> None:
         leader = self._open_leader(ring, tids)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
 from perfring import abi
@@ -242,10 +243,11 @@ class Recording:
             self._close_all()
 
     def _close_all(self) -> None:
-        for ring in self._opened:
-            ring.close(self._kernel)
-        while self._maps:
-            self._kernel.close(self._maps.pop())
+        with ExitStack() as each:  # whatever one of them raises, the others are closed
+            while self._maps:
+                each.callback(self._kernel.close, self._maps.pop())
+            for ring in reversed(self._opened):
+                each.callback(ring.close, self._kernel)
 
 
 def _layout(spec: EventSpec, *, read_format: int | None = None) -> EventLayout:
