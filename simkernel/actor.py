@@ -222,6 +222,9 @@ class Actor:
             self._next_page, self._next_mapping = _HEAP, _MAPPINGS
             self._map(_PROGRAM, _PROGRAM_PAGES * self._machine.page_size, path)
             self._map(_VDSO, _VDSO_PAGES * self._machine.page_size, "[vdso]")
+            self._activity.tracepoint(
+                self._task, "sched:sched_process_exec", filename=path, pid=self.pid, old_pid=self.pid
+            )
 
     def exit(self, status: int = 0) -> None:
         """_exit(2).
@@ -237,7 +240,9 @@ class Actor:
 
     def _end(self, status: int) -> None:
         task = self._task
-        self._activity.tracepoint(task, "sched:sched_process_exit", comm=task.comm, pid=task.pid, prio=120)
+        self._activity.tracepoint(
+            task, "sched:sched_process_exit", comm=task.comm, pid=task.pid, prio=120, group_dead=1
+        )
         self._activity.exited(task, status)
 
     def __repr__(self) -> str:

@@ -57,7 +57,7 @@ def parse_filter(text: str, point: Tracepoint) -> Filter:
     Raises:
         FilterError: it cannot be read, or names a field that there is not.
     """
-    parser = _Parser(text, {field.name: "[" in field.declaration for field in point.fields})
+    parser = _Parser(text, {field.name: field.is_string for field in point.fields})
     return parser.whole()
 
 

@@ -20,7 +20,8 @@ class Field:
     """One field of a tracepoint, as its format file says.
 
     Attributes:
-        declaration: in C, as in "pid_t next_pid" or "char comm[16]".
+        declaration: in C, as in "pid_t next_pid" or "char comm[16]"; "__data_loc char[] filename" is a string of no
+            fixed length, which lies behind the fields: the field itself tells where, and how long.
         form: struct format.
         signed: the field is a signed number.
     """
@@ -38,6 +39,21 @@ class Field:
     def size(self) -> int:
         """Its bytes."""
         return struct.calcsize("=" + self.form)
+
+    @property
+    def align(self) -> int:
+        """Of what its offset is a multiple."""
+        return 1 if self.form.endswith("s") else self.size
+
+    @property
+    def elsewhere(self) -> bool:
+        """What it holds is a place, and the string is there."""
+        return self.declaration.startswith("__data_loc ")
+
+    @property
+    def is_string(self) -> bool:
+        """It is an array of char, here or elsewhere."""
+        return "[" in self.declaration
 
 
 _COMMON_FIELDS: Final = (
@@ -71,14 +87,26 @@ class Tracepoint:
         """All fields, the common ones too, for a filter to look at."""
         return {"common_type": self.id, "common_flags": 0, "common_preempt_count": 1, "common_pid": pid, **given}
 
+    @property
+    def size(self) -> int:
+        """Bytes of its C struct: where strings of no fixed length begin."""
+        offset = _COMMON.size
+        for field in self.fields:
+            offset += -offset % field.align + field.size
+        return offset + -offset % self.align
+
     def encode(self, pid: int, given: dict[str, int | str]) -> bytes:
         """The raw data of a hit."""
-        parts = [_COMMON.pack(self.id, 0, 1, pid)]
+        data, strings = _COMMON.pack(self.id, 0, 1, pid), b""
         for field in self.fields:
             value = given[field.name]
-            parts.append(struct.pack("=" + field.form, value.encode() if isinstance(value, str) else value))
-        data = b"".join(parts)
-        return data + bytes(-len(data) % self.align)
+            packed = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
+            if field.elsewhere and isinstance(packed, bytes):
+                text = packed + b"\0"
+                packed = len(text) << 16 | self.size + len(strings)
+                strings += text
+            data += bytes(-len(data) % field.align) + struct.pack("=" + field.form, packed)
+        return data + bytes(-len(data) % self.align) + strings
 
     def format_text(self) -> str:
         """The format file of tracefs."""
@@ -86,20 +114,23 @@ class Tracepoint:
         offset = 0
         for place, field in enumerate((*_COMMON_FIELDS, *self.fields)):
             signed = int(field.signed)
+            offset += -offset % field.align
             lines.append(f"\tfield:{field.declaration};\toffset:{offset};\tsize:{field.size};\tsigned:{signed};")
             if place == len(_COMMON_FIELDS) - 1:
                 lines.append("")
             offset += field.size
-        shown = ", ".join(f"{field.name}=%{'s' if '[' in field.declaration else 'd'}" for field in self.fields)
-        arguments = "".join(f", REC->{field.name}" for field in self.fields)
+        shown = ", ".join(f"{field.name}=%{'s' if field.is_string else 'd'}" for field in self.fields)
+        taken = (f"__get_str({field.name})" if field.elsewhere else f"REC->{field.name}" for field in self.fields)
+        arguments = "".join(f", {each}" for each in taken)
         return "\n".join([*lines, "", f'print fmt: "{shown}"{arguments}', ""])
 
 
 _COMM = "char {}[16]"
+_STRING = "__data_loc char[] {}"
 _POINTS: Final = (
     Tracepoint(2031, "syscalls:sys_enter_getppid", (Field("int __syscall_nr", "i"),), for_all=True, align=8),
     Tracepoint(
-        2030, "syscalls:sys_exit_getppid", (Field("int __syscall_nr", "i"), Field("long ret", "4xq")), for_all=True
+        2030, "syscalls:sys_exit_getppid", (Field("int __syscall_nr", "i"), Field("long ret", "q")), for_all=True
     ),
     Tracepoint(
         1412,
@@ -125,19 +156,33 @@ _POINTS: Final = (
         ),
     ),
     Tracepoint(
+        1408,
+        "sched:sched_process_exec",
+        (
+            Field(_STRING.format("filename"), "I", signed=False),
+            Field("pid_t pid", "i"),
+            Field("pid_t old_pid", "i"),
+        ),
+    ),
+    Tracepoint(
         1409,
         "sched:sched_process_fork",
         (
-            Field(_COMM.format("parent_comm"), "16s", signed=False),
+            Field(_STRING.format("parent_comm"), "I", signed=False),
             Field("pid_t parent_pid", "i"),
-            Field(_COMM.format("child_comm"), "16s", signed=False),
+            Field(_STRING.format("child_comm"), "I", signed=False),
             Field("pid_t child_pid", "i"),
         ),
     ),
     Tracepoint(
         1411,
         "sched:sched_process_exit",
-        (Field(_COMM.format("comm"), "16s", signed=False), Field("pid_t pid", "i"), Field("int prio", "i")),
+        (
+            Field(_COMM.format("comm"), "16s", signed=False),
+            Field("pid_t pid", "i"),
+            Field("int prio", "i"),
+            Field("bool group_dead", "B", signed=False),
+        ),
     ),
     Tracepoint(
         1187,

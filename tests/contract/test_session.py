@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import struct
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -17,12 +18,13 @@ from perfring.errors import (
     SessionClosed,
     TargetNotFound,
     TracepointNotFound,
+    WatermarkStallWarning,
 )
 from perfring.events import KernelEvents, TracepointEvents
 from perfring.kernel import Kernel
-from perfring.records import Record
+from perfring.records import Record, Sample
 from perfring.session import Session
-from simkernel.contract.arm import Actor
+from simkernel.contract.arm import Actor, Arm
 from simkernel.pytest_plugin import ActorFactory
 from tests.session_rig import GETPPID, PATIENCE, SAMPLE_BYTES, kinds, watching
 
@@ -246,6 +248,55 @@ def test_a_tracepoint_added_with_a_refused_filter_leaves_nothing_open(perf_kerne
     with pytest.raises(FilterRefused, match="no_such_field"):
         session.add_tracepoint("syscalls:sys_exit_getppid", filter="no_such_field == 1")
     assert lowest_free_fd(perf_kernel) == before
+
+
+def test_a_tracepoint_that_makes_a_safe_watermark_unsafe_is_warned_of(session: Session) -> None:
+    with pytest.warns(WatermarkStallWarning, match="sched:sched_process_exec"):
+        session.add_tracepoint("sched:sched_process_exec")
+
+
+def test_an_exec_passes_its_tracepoint_with_the_path_that_was_asked_for(perf_arm: Arm, actor: Actor) -> None:
+    folder, name = perf_arm.executable.rsplit("/", 1)
+    path = f"{folder}/./{name}"
+    builder = watching(actor, pages=4).replace_tracepoint_events(TracepointEvents("sched:sched_process_exec"))
+    with builder.build(perf_arm.kernel) as session:
+        session.enable()
+        actor.exec(path)
+        (record,) = session.records(duration=0)
+    assert record.to_dict()["fields"] == {"filename": path, "pid": actor.pid, "old_pid": actor.pid}
+
+
+def test_the_raw_data_of_an_exec_ends_in_its_path(perf_arm: Arm, actor: Actor) -> None:
+    path = perf_arm.executable
+    builder = watching(actor, pages=4).replace_tracepoint_events(TracepointEvents("sched:sched_process_exec"))
+    with builder.build(perf_arm.kernel) as session:
+        session.enable()
+        actor.exec(path)
+        (raw,) = [record.raw for record in session.records(duration=0) if isinstance(record, Sample)]
+    assert raw is not None
+    assert struct.unpack_from("=HH", raw, 8) == (20, len(path) + 1)
+    assert (raw[20:].rstrip(b"\0").decode(), len(raw)) == (path, -(-(20 + len(path) + 1 + 4) // 8) * 8 - 4)
+
+
+def test_an_exec_passes_its_tracepoint_behind_the_name_and_the_maps(perf_arm: Arm, actor: Actor) -> None:
+    builder = watching(actor, pages=16).replace_tracepoint_events(TracepointEvents("sched:sched_process_exec"))
+    with builder.with_kernel_events(KernelEvents()).build(perf_arm.kernel) as session:
+        session.enable()
+        actor.exec(perf_arm.executable)
+        kinds_in_order = [record.kind for record in session.records(duration=0)]
+    before = kinds_in_order[: kinds_in_order.index("sample")]
+    assert (before[0], set(before[1:])) == ("comm", {"mmap2"})
+
+
+def test_a_fork_passes_its_tracepoint_with_both_names(perf_kernel: Kernel, actor: Actor) -> None:
+    builder = watching(actor, pages=4).replace_tracepoint_events(TracepointEvents("sched:sched_process_fork"))
+    with builder.build(perf_kernel) as session:
+        session.enable()
+        actor.rename("parent")
+        child = actor.fork()
+        (record,) = session.records(duration=0)
+    told = {"parent_comm": "parent", "parent_pid": actor.pid, "child_comm": "parent", "child_pid": child.pid}
+    assert record.to_dict()["fields"] == told
 
 
 def test_a_filter_is_applied_by_the_kernel(perf_kernel: Kernel, actor: Actor) -> None:

@@ -1,4 +1,4 @@
-"""A session among real threads and processes, and with tracepoints that the simulated machine has not."""
+"""A session among real threads and processes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from perfring.errors import ForkedSession, SessionClosed, WatermarkStallWarning
+from perfring.errors import ForkedSession, SessionClosed
 from perfring.linux import LinuxKernel
 from perfring.session import Session
 from simkernel.contract.linux_actor import LinuxActor
@@ -83,8 +83,3 @@ def test_a_forked_child_is_refused_and_its_close_leaves_the_parent_recording(
     _, status = os.waitpid(pid, 0)
     actor.getppid(2)
     assert (os.waitstatus_to_exitcode(status), session.parse_all()) == (0, 2)
-
-
-def test_a_tracepoint_that_makes_a_safe_watermark_unsafe_is_warned_of(session: Session) -> None:
-    with pytest.warns(WatermarkStallWarning, match="sched:sched_process_exec"):
-        session.add_tracepoint("sched:sched_process_exec")

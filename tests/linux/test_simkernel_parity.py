@@ -12,7 +12,7 @@ from typing import Final
 
 import pytest
 
-from perfring import abi
+from perfring import abi, tracefs
 from perfring.kernel import Kernel
 from perfring.linux import LinuxKernel
 from simkernel import SimKernel
@@ -123,3 +123,9 @@ def test_which_of_two_errors_wins(simulated: SimKernel, first: str, second: str)
 @pytest.mark.parametrize("wrong", _WRONG)
 def test_whether_attr_or_call_wins(simulated: SimKernel, wrong: str, call: tuple[int, int, int, int]) -> None:
     assert_same(simulated, _DUMMY | _WRONG[wrong], *call)
+
+
+@pytest.mark.parametrize("name", tracefs.tracepoint_names(SimKernel(capabilities=CAPABILITIES)))
+def test_fields_of_tracepoints(simulated: SimKernel, name: str) -> None:
+    ours, real = (tracefs.read_format(kernel, name) for kernel in (simulated, LinuxKernel()))
+    assert ours.common + ours.fields == real.common + real.fields
