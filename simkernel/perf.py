@@ -61,6 +61,7 @@ class Perf:
             machine.scheduler,
             self.output,
             machine.tracepoints,
+            self.events,
             on_overflow=self._overflowed,
             on_hangup=self._hung_up,
             on_exit=machine.forget_task,

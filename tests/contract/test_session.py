@@ -299,6 +299,18 @@ def test_a_fork_passes_its_tracepoint_with_both_names(perf_kernel: Kernel, actor
     assert record.to_dict()["fields"] == told
 
 
+def test_the_raw_data_of_a_fork_ends_in_both_names(perf_kernel: Kernel, actor: Actor) -> None:
+    builder = watching(actor, pages=4).replace_tracepoint_events(TracepointEvents("sched:sched_process_fork"))
+    with builder.build(perf_kernel) as session:
+        session.enable()
+        actor.rename("parent")
+        actor.fork()
+        (raw,) = [record.raw for record in session.records(duration=0) if isinstance(record, Sample)]
+    assert raw is not None
+    assert struct.unpack_from("=HH4xHH", raw, 8) == (24, 7, 31, 7)
+    assert raw[24:38] == b"parent\0parent\0"
+
+
 def test_a_filter_is_applied_by_the_kernel(perf_kernel: Kernel, actor: Actor) -> None:
     filtered = TracepointEvents().add(GETPPID, filter="common_pid == 1")
     filtered = filtered.add("syscalls:sys_exit_getppid", filter="ret > 0")

@@ -481,3 +481,27 @@ def test_a_follower_is_no_more_enabled_than_its_leader(kernel: SimKernel) -> Non
     kernel.ioctl(leader, abi.PERF_EVENT_IOC_ENABLE)
     kernel.sleep(2)
     assert int.from_bytes(kernel.read(follower, 16)[8:], "little") == 2 * 10**9
+
+
+MMAP2, FORK = abi.PERF_RECORD_MMAP2, abi.PERF_RECORD_FORK
+DUMMY = abi.PerfEventAttr(type=abi.PERF_TYPE_SOFTWARE, config=abi.PERF_COUNT_SW_DUMMY)
+
+
+@pytest.mark.parametrize(
+    ("flag", "heard"),
+    [("mmap2", []), ("mmap", [MMAP2, FORK]), ("mmap_data", [MMAP2, FORK]), ("comm", [FORK]), ("task", [FORK])],
+)
+def test_mmap2_alone_hears_what_any_event_of_the_machine_asks_for(
+    kernel: SimKernel, flag: str, heard: list[int]
+) -> None:
+    actor = kernel.actor()
+    mapping = kernel.mmap(kernel.perf_event_open(DUMMY.copy(mmap2=True), actor.pid, -1), 8192)
+    asking = DUMMY.copy(disabled=True)
+    setattr(asking, flag, True)
+    elsewhere = kernel.perf_event_open(asking, 0, -1)
+    actor.map_executable("/usr/lib/library.so", 1)
+    actor.fork()
+    kernel.close(elsewhere)
+    actor.map_executable("/usr/lib/silent.so", 1)
+    actor.fork()
+    assert record_types(mapping) == heard  # the same calls on 6.18, where nobody else was recording
