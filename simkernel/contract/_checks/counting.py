@@ -58,6 +58,15 @@ def check_the_group_flag_reaches_every_member(rig: Rig) -> None:
     expect((rig.counts(leader), rig.counts(member)), ((2,), (2,)), "counts of leader and member")
 
 
+@check("K38")
+def check_without_the_group_flag_a_member_keeps_its_count(rig: Rig) -> None:
+    leader = rig.open(rig.samples())
+    member = rig.open(rig.samples(), group_fd=leader)
+    rig.actor.getppid(3)
+    rig.control(leader, abi.PERF_EVENT_IOC_RESET, 0)
+    expect((rig.counts(leader), rig.counts(member)), ((0,), (3,)), "counts of leader and member, the leader's reset")
+
+
 @check("K28")
 def check_inherit_adds_the_childrens_counts(rig: Rig) -> None:
     fd = rig.open(rig.samples(inherit=True))

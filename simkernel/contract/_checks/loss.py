@@ -125,6 +125,15 @@ def check_without_a_data_area_nothing_counts_as_lost(rig: Rig, pages: int | None
 
 
 @check("K23")
+def check_pausing_does_not_add_up(rig: Rig) -> None:
+    ring = rig.ring(rig.samples())
+    for paused in (True, True, False):
+        rig.pause(ring, paused)
+        rig.actor.getppid()
+    expect(types(ring.drain()), [_LOST, _SAMPLE], "records around two pauses and one resume")
+
+
+@check("K23")
 def check_a_paused_ring_drops_and_counts(rig: Rig) -> None:
     ring = rig.ring(rig.samples(read_format=abi.PERF_FORMAT_LOST))
     rig.pause(ring, True)

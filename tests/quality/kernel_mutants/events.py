@@ -284,9 +284,6 @@ _COUNTING: Final = (
         (_ACTIVATE, "if event.leader is not event and event.leader.state is not State.ACTIVE:", "if False:"),
     ),
     mutant(
-        "a member is not enabled with its leader", ("counting:Counting.enable", "(event, *event.siblings)", "(event,)")
-    ),
-    mutant(
         "children's counts are not added",
         ("readformat:_total", "for member in _family(event)", "for member in (event,)"),
     ),
