@@ -130,7 +130,9 @@ def check_pausing_does_not_add_up(rig: Rig) -> None:
     for paused in (True, True, False):
         rig.pause(ring, paused)
         rig.actor.getppid()
-    expect(types(ring.drain()), [_LOST, _SAMPLE], "records around two pauses and one resume")
+    records = ring.drain()
+    expect(types(records), [_LOST, _SAMPLE], "records around two pauses and one resume")
+    expect(records[0].unpack("QQ")[1], 2, "losses of two calls in two pauses")
 
 
 @check("K23")

@@ -159,10 +159,8 @@ def check_switches_of_a_whole_cpu_tell_the_other_task(rig: Rig) -> None:
     outs = [record for record in records if record.misc & _OUT and record.unpack("IIII")[2] == pid]
     require(outs, "no SWITCH_CPU_WIDE of the task that gave up its CPU")
     expect({record.size for record in records}, {24}, "sizes of SWITCH_CPU_WIDE with a trailer of pid and tid")
-    others, selves = zip(*((record.unpack("IIII")[:2], record.unpack("IIII")[2:]) for record in records), strict=True)
-    require(
-        all(other != own for other, own in zip(others, selves, strict=True)), "a switch names the task as its other"
-    )
+    named = [record.unpack("IIII") for record in records]
+    require(all(names[:2] != names[2:] for names in named), "a switch names the task itself as the other")
     ins = [record for record in records if not record.misc & _OUT and record.unpack("IIII")[2] == pid]
     require(ins, "no SWITCH_CPU_WIDE of the task that came back")
 
