@@ -46,6 +46,7 @@ def check_comm_and_mmap_bring_fork_as_well(rig: Rig, flag: str) -> None:
 @check("K40")
 def check_without_any_of_these_flags_a_fork_is_not_recorded(rig: Rig) -> None:
     ring = rig.ring(rig.software(context_switch=False))
+    rig.ring(rig.software(task=True))  # another one that asks for it
     rig.actor.fork()
     expect(ring.drain(), [], "records of a fork without task, comm or mmap")
 
