@@ -244,7 +244,11 @@ _ORDER = (Reason.WAKEUP, Reason.HANGUP, Reason.FLUSH)
 
 def _foremost(reasons: set[Reason]) -> Reason:
     """The reason worth telling when several came together."""
-    return next((reason for reason in _ORDER if reason in reasons), Reason.TIMEOUT)
+    # No generator: an interrupt that hits the end of one is swallowed by Python.
+    for reason in _ORDER:
+        if reason in reasons:
+            return reason
+    return Reason.TIMEOUT
 
 
 def _runs_here(loop: asyncio.AbstractEventLoop) -> bool:
