@@ -16,14 +16,25 @@ from typing import Final
 from perfring._bpf import map_update
 from perfring._libc import libc
 
-__all__ = ["LARGEST_PAYLOAD", "LinuxBpfOutput"]
+__all__ = [
+    "ARRAY",
+    "LARGEST_PAYLOAD",
+    "PERF_EVENT_ARRAY",
+    "LinuxBpfOutput",
+    "create_map",
+    "load_program",
+    "output_program",
+]
 
 LARGEST_PAYLOAD: Final = 65516
 """A sample of nothing but RAW then is the longest record, 65528 bytes (K5): header 8, size 4. Longer payloads wrap the
 u16 size of the header, and the record lies."""
 
 _MAP_CREATE, _MAP_UPDATE_ELEM, _PROG_LOAD = 0, 2, 5
-_ARRAY, _PERF_EVENT_ARRAY = 2, 4
+ARRAY: Final = 2
+"""BPF_MAP_TYPE_ARRAY."""
+PERF_EVENT_ARRAY: Final = 4
+"""BPF_MAP_TYPE_PERF_EVENT_ARRAY."""
 _RAW_TRACEPOINT = 17
 _MAP_LOOKUP, _PERF_EVENT_OUTPUT = 1, 25
 _ROOM = 1 << 16
@@ -42,7 +53,12 @@ def _load_map(dst: int, fd: int) -> bytes:
     return _insn(0x18, dst, src=1, imm=fd) + _insn(0)
 
 
-def _program(output: int, payload: int) -> bytes:
+def create_map(kind: int, value_bytes: int, entries: int) -> int:
+    """BPF_MAP_CREATE with keys of 4 bytes: a new fd. Raises OSError: EPERM without CAP_BPF."""
+    return _bpf(_MAP_CREATE, struct.pack("=5I", kind, 4, value_bytes, entries, 0))
+
+
+def output_program(output: int, payload: int) -> bytes:
     """``p = lookup(payload, 0); return perf_event_output(ctx, output, this cpu, p, ctx[0] & 0xffff)``."""
     return b"".join(
         (
@@ -67,8 +83,8 @@ def _program(output: int, payload: int) -> bytes:
     )
 
 
-def _load(instructions: bytes) -> int:
-    """BPF_PROG_LOAD; the verifier's log is in the error."""
+def load_program(instructions: bytes) -> int:
+    """BPF_PROG_LOAD of a raw tracepoint: a new fd. Raises OSError, with the verifier's log as a note."""
     code = ctypes.create_string_buffer(instructions, len(instructions))
     licence = ctypes.create_string_buffer(b"GPL")  # the kernel keeps bpf_perf_event_output for such programs
     log = ctypes.create_string_buffer(1 << 16)
@@ -97,13 +113,9 @@ class LinuxBpfOutput:
     """
 
     def __init__(self, slots: int) -> None:
-        self._array_fd = self._map(_PERF_EVENT_ARRAY, 4, slots)
-        self._payload_fd = self._map(_ARRAY, _ROOM, 1)
-        self.program_fd = _load(_program(self._array_fd, self._payload_fd))
-
-    @staticmethod
-    def _map(kind: int, value_bytes: int, entries: int) -> int:
-        return _bpf(_MAP_CREATE, struct.pack("=5I", kind, 4, value_bytes, entries, 0))
+        self._array_fd = create_map(PERF_EVENT_ARRAY, 4, slots)
+        self._payload_fd = create_map(ARRAY, _ROOM, 1)
+        self.program_fd = load_program(output_program(self._array_fd, self._payload_fd))
 
     def connect(self, fd: int, cpu: int) -> None:
         """What actors emit on this CPU goes to this event from now on. An `inherit` event is refused: EINVAL."""

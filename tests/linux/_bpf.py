@@ -9,20 +9,18 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
-import sys
 from types import TracebackType
 
 from perfring._libc import libc
+from simkernel.contract import linux_bpf
+from simkernel.contract.linux_bpf import ARRAY, PERF_EVENT_ARRAY, create_map, load_program, output_program
 
-MAP_CREATE, MAP_UPDATE_ELEM, PROG_LOAD, OBJ_PIN, PROG_TEST_RUN, OBJ_GET_INFO_BY_FD = 0, 2, 5, 6, 10, 15
-MAP_TYPE_ARRAY, MAP_TYPE_PERF_EVENT_ARRAY = 2, 4
-PROG_TYPE_RAW_TRACEPOINT = 17
+MAP_UPDATE_ELEM, OBJ_PIN, PROG_TEST_RUN, OBJ_GET_INFO_BY_FD = 2, 6, 10, 15
 RUN_ON_CPU = 1
-MAP_LOOKUP, PERF_EVENT_OUTPUT = 1, 25
 # A record holds 65516 bytes of BPF output when the sample has nothing but RAW: header 8, size 4, sum at most
 # 65528 (K5). Longer payloads wrap the header's u16 size (measured on 6.18): 65517 gives a record of size 0,
 # so head stays, and 65535 one of 16 bytes whose raw size lies. A test that wants a corrupt ring has it here.
-LARGEST_RECORDED_PAYLOAD = 65516
+LARGEST_RECORDED_PAYLOAD = linux_bpf.LARGEST_PAYLOAD
 LARGEST_PAYLOAD = 0xFFFF
 
 
@@ -36,68 +34,6 @@ def _address(buffer: ctypes.Array[ctypes.c_char]) -> int:
     return ctypes.addressof(buffer)
 
 
-def create_map(kind: int, value_bytes: int, entries: int) -> int:
-    return bpf(MAP_CREATE, struct.pack("=5I", kind, 4, value_bytes, entries, 0))[0]
-
-
-def _insn(code: int, dst: int = 0, src: int = 0, off: int = 0, imm: int = 0) -> bytes:
-    registers = src << 4 | dst if sys.byteorder == "little" else dst << 4 | src
-    return struct.pack("=BBhi", code, registers, off, imm)
-
-
-def _load_map(dst: int, fd: int) -> bytes:
-    return _insn(0x18, dst, src=1, imm=fd) + _insn(0)
-
-
-def _program(output_map: int, payload_map: int) -> bytes:
-    """``r = lookup(payload, 0); return perf_event_output(ctx, output, this cpu, r, ctx[0] & 0xffff)``."""
-    return b"".join(
-        (
-            _insn(0xBF, 6, 1),  # r6 = ctx
-            _insn(0x79, 7, 6),  # r7 = ctx[0], the size
-            _insn(0x62, 10, off=-4),  # the key on the stack: 0
-            _insn(0xBF, 2, 10),
-            _insn(0x07, 2, imm=-4),
-            _load_map(1, payload_map),
-            _insn(0x85, imm=MAP_LOOKUP),
-            _insn(0x55, 0, off=1),  # the verifier wants the test: skip the exit unless r0 is 0
-            _insn(0x95),
-            _insn(0x57, 7, imm=LARGEST_PAYLOAD),
-            _insn(0xBF, 1, 6),
-            _load_map(2, output_map),
-            _insn(0xB4, 3, imm=-1),  # BPF_F_CURRENT_CPU
-            _insn(0xBF, 4, 0),
-            _insn(0xBF, 5, 7),
-            _insn(0x85, imm=PERF_EVENT_OUTPUT),
-            _insn(0x95),
-        )
-    )
-
-
-def load_program(instructions: bytes) -> int:
-    """BPF_PROG_LOAD; the verifier's log is in the error."""
-    code = ctypes.create_string_buffer(instructions, len(instructions))
-    licence = ctypes.create_string_buffer(b"GPL")  # bpf_perf_event_output is for such programs only
-    log = ctypes.create_string_buffer(1 << 16)
-    attr = struct.pack(
-        "=IIQQIIQII",
-        PROG_TYPE_RAW_TRACEPOINT,
-        len(instructions) // 8,
-        _address(code),
-        _address(licence),
-        1,
-        len(log),
-        _address(log),
-        0,
-        0,
-    )
-    try:
-        return bpf(PROG_LOAD, attr)[0]
-    except OSError as refused:
-        refused.add_note(log.value.decode(errors="replace"))
-        raise
-
-
 class BpfOutput:
     """A perf event array, and a program that writes into it.
 
@@ -106,9 +42,9 @@ class BpfOutput:
     """
 
     def __init__(self, *, slots: int) -> None:
-        self.map_fd = create_map(MAP_TYPE_PERF_EVENT_ARRAY, 4, slots)
-        self._payload_fd = create_map(MAP_TYPE_ARRAY, LARGEST_PAYLOAD + 1, 1)
-        self._program_fd = load_program(_program(self.map_fd, self._payload_fd))
+        self.map_fd = create_map(PERF_EVENT_ARRAY, 4, slots)
+        self._payload_fd = create_map(ARRAY, LARGEST_PAYLOAD + 1, 1)
+        self._program_fd = load_program(output_program(self.map_fd, self._payload_fd))
 
     def emit(self, payload: bytes, *, cpu: int) -> int:
         assert len(payload) <= LARGEST_PAYLOAD
