@@ -36,6 +36,7 @@ LAYERS = {
         "probing",
     ),
     "sessions": ("recording", "overwrite", "session"),
+    "what happened": ("timeline", "picture"),
     # Only what is above the session chooses a kernel; all below takes the one it is given.
     "on this machine": ("linux", "builder", "verify"),
     "the public names": ("",),
