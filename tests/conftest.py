@@ -15,6 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.hypothesis_profiles import use_profile
+
+use_profile()
+
 # How to name the maker of a descriptor or mapping: `remember_who_opened` fills it.
 _MADE_BY = pytest.StashKey[dict[str, str]]()
 

@@ -14,10 +14,11 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from perfring.geometry import Outcome, first_wake_bytes, ring_data_bytes, watermark_verdict
+from tests.hypothesis_profiles import examples
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -169,7 +170,7 @@ def _models_of_rings(draw: st.DrawFn) -> Model:
 
 
 @given(_models_of_rings())
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_what_the_verdict_says_holds_for_any_ring(model: Model) -> None:
     outcome = _verdict(model)
     assert _can_wake(model) is (outcome is not Outcome.STALLS)
