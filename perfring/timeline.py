@@ -7,6 +7,7 @@ A timeline is plain data. `perfring verify` and `perfring simulate` make them, `
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -95,6 +96,21 @@ class RingTimeline:
     def lost(self) -> int:
         """Records that the ring refused."""
         return sum(loss.records for loss in self.losses)
+
+    @property
+    def silent_since_ns(self) -> int | None:
+        """The moment after which nobody wakes the reader of a stalled ring; None for a ring that is not stalled.
+
+        That is the first refusal behind the last drain (K12); without one, the last record that came in.
+        """
+        if not self.stalled:
+            return None
+        drained = self.drains[-1].at_ns if self.drains else 0
+        refused = (loss.at_ns for loss in self.losses if loss.at_ns >= drained)
+        return next(refused, max(self._grown_ns(), drained))
+
+    def _grown_ns(self) -> int:
+        return next((fill.at_ns for before, fill in reversed([*pairwise(self.fills)]) if fill.head != before.head), 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,67 @@
+"use strict";
+/* Draws the figures of the page, in the colours of the moment: a value "@wake" under a key that ends in "color" is the
+   name of a colour in a palette. A change between light and dark, and printing, draw again with the other palette. */
+(() => {
+  const { palettes, figures } = JSON.parse(document.getElementById("figures").textContent);
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  // A finger that moves over a picture means to scroll the page.
+  const coarse = matchMedia("(pointer: coarse)").matches;
+  let printing = false;
+
+  const painted = (node, palette) => {
+    if (Array.isArray(node)) {
+      return node.length && typeof node[0] === "object" && node[0] !== null && !Array.isArray(node[0])
+        ? node.map((item) => painted(item, palette))
+        : node;
+    }
+    if (typeof node !== "object" || node === null) return node;
+    return Object.fromEntries(
+      Object.entries(node).map(([key, value]) => [
+        key,
+        key.endsWith("color") && typeof value === "string" && value.startsWith("@")
+          ? palette[value.slice(1)]
+          : painted(value, palette),
+      ]),
+    );
+  };
+
+  const draw = (id) => {
+    const palette = dark.matches && !printing ? palettes.dark : palettes.light;
+    const { data, layout } = painted(figures[id], palette);
+    const place = document.getElementById(id);
+    // What the reader has zoomed into stays, for as long as the picture is the same one.
+    layout.uirevision = id;
+    layout.dragmode = coarse ? false : "zoom";
+    layout.autosize = true;
+    if (printing) layout.width = Math.min(place.clientWidth, 660);
+    return Plotly.react(place, data, layout, {
+      responsive: true,
+      displaylogo: false,
+      modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+    });
+  };
+
+  const ids = Object.keys(figures);
+  const drawAll = async () => {
+    delete document.documentElement.dataset.drawn;
+    for (const id of ids) {
+      await draw(id);
+      await new Promise((resolve) => setTimeout(resolve)); // the page stays usable in between
+    }
+    document.documentElement.dataset.drawn = dark.matches && !printing ? "dark" : "light";
+  };
+
+  let last = Promise.resolve();
+  const again = () => (last = last.then(drawAll));
+  dark.addEventListener("change", again);
+  // Both at once, not one after another: the browser prints when the handler returns.
+  addEventListener("beforeprint", () => {
+    printing = true;
+    ids.forEach(draw);
+  });
+  addEventListener("afterprint", () => {
+    printing = false;
+    again();
+  });
+  again();
+})();
