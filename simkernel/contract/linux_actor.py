@@ -12,6 +12,7 @@ import errno
 import json
 import os
 import platform
+import select
 import signal
 import socket
 import subprocess
@@ -82,6 +83,10 @@ class LinuxActor:
     def __repr__(self) -> str:
         return f"<LinuxActor {self.pid}>"
 
+    def prepare(self) -> None:
+        """Loads now what later orders need, so that those it forks need not, each with records of its own."""
+        self._order("prepare")
+
     def pin(self, cpu: int) -> None:
         """Runs on this CPU from now on: sched_setaffinity(2)."""
         self._order("pin", cpu)
@@ -151,8 +156,14 @@ class LinuxActor:
 
     def exit(self, status: int = 0) -> None:
         """_exit(2), and waits until the process is gone."""
-        self._send("exit", status)
-        self._wait_for_end()
+        # The socket closes before the events of a task do; the pidfd is readable only behind both.
+        end = os.pidfd_open(self.pid)
+        try:
+            self._send("exit", status)
+            self._wait_for_end()
+            select.select([end], [], [], _PATIENCE)
+        finally:
+            os.close(end)
 
     def close(self) -> None:
         """Ends the process if it still runs, and those it forked. Idempotent."""
@@ -162,6 +173,10 @@ class LinuxActor:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
             self._wait_for_end()
+
+    def forget_children(self) -> None:
+        """Those it forked have been closed by whoever has them."""
+        self._children.clear()
 
     def _wait_for_end(self) -> None:
         # The socket closes when the process exits; to reap it, where it is ours, waits until the exit is complete.

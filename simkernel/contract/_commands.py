@@ -1,0 +1,174 @@
+"""The commands ``run``, ``replay`` and ``compare``."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from simkernel.contract.compare import Pair, as_test, first_difference, shrunk
+from simkernel.contract.corpus import programs_in
+from simkernel.contract.coverage import Coverage
+from simkernel.contract.generate import random_program
+from simkernel.contract.trace import LinuxBench, SimBench, read_traces, write_traces
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from simkernel.contract.compare import Difference
+    from simkernel.contract.program import Program
+    from simkernel.contract.trace import Bench
+
+__all__ = ["compare", "random_programs", "replay", "run"]
+
+_SHOWN = 10
+
+
+def random_programs(seed: int, *, steps: int | None = None) -> Iterator[tuple[str, Program]]:
+    """Random programs, named by seed and number; the same seed gives the same ones.
+
+    Args:
+        seed: of the whole batch.
+        steps: end when they have had so many steps in all; by default never.
+    """
+    done = 0
+    for number in itertools.count():
+        if steps is not None and done >= steps:
+            return
+        program = random_program(random.Random(f"{seed}/{number}"))
+        done += len(program.steps)
+        yield f"random/{seed}/{number}", program
+
+
+def _programs(chosen: argparse.Namespace, seed: int | None, steps: int | None) -> Iterator[tuple[str, Program]]:
+    if chosen.corpus is not None:
+        yield from programs_in(chosen.corpus)
+    if seed is not None:
+        yield from random_programs(seed, steps=steps)
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Writes traces."""
+    if chosen.corpus is None and chosen.random is None:
+        raise ValueError("nothing to run: give --corpus DIR, or --random SEED with --steps N")
+    if chosen.random is not None and chosen.steps is None:
+        raise ValueError("--random needs --steps N")
+    bench: Bench = LinuxBench() if chosen.kernel == "linux" else SimBench(release=chosen.release)
+    try:
+        programs = _programs(chosen, chosen.random, chosen.steps)
+        count = write_traces(chosen.out, bench.machine, (bench.trace(name, program) for name, program in programs))
+    finally:
+        bench.close()
+    sys.stdout.write(f"{chosen.out}: {count} programs on {bench.machine.arm} {bench.machine.release}\n")
+    return 0
+
+
+def replay(chosen: argparse.Namespace) -> int:
+    """Runs recorded programs on the simulated kernel."""
+    different = 0
+    for path in chosen.files:
+        machine, traces = read_traces(path)
+        bench, programs, steps, found = SimBench.like(machine), 0, 0, list[str]()
+        for trace in traces:
+            programs, steps = programs + 1, steps + len(trace.program.steps)
+            difference = first_difference(trace.program, trace.outcomes, bench.run(trace.program))
+            if difference is not None:
+                found.append(f"{trace.name}: {difference}\n")
+        sys.stdout.write(
+            f"{path}: {machine.arm} {machine.release}, {programs} programs, {steps} steps, {len(found)} differ\n"
+        )
+        sys.stdout.writelines(found if chosen.all else found[:_SHOWN])
+        different += len(found)
+    return 1 if different else 0
+
+
+def compare(chosen: argparse.Namespace) -> int:
+    """Runs programs on both kernels until they differ."""
+    random_wanted = chosen.seconds is not None or chosen.steps is not None
+    if chosen.corpus is None and not random_wanted:
+        raise ValueError("nothing to compare: give --corpus DIR, --seconds N or --steps N")
+    seed = chosen.seed if chosen.seed is not None else random.SystemRandom().randrange(1 << 32)
+    with Pair() as pair:
+        hunt = _Comparison(pair, chosen, seed)
+        hunt.go(_programs(chosen, seed if random_wanted else None, chosen.steps))
+        hunt.report()
+    return 1 if hunt.found else 0
+
+
+class _Comparison:
+    def __init__(self, pair: Pair, chosen: argparse.Namespace, seed: int) -> None:
+        self.pair = pair
+        self.chosen = chosen
+        self.seed = seed
+        self.coverage = Coverage()
+        self.found: dict[str, tuple[str, Difference]] = {}
+        self.times: dict[str, int] = {}
+        self.programs = self.steps = 0
+        self.began = time.monotonic()
+
+    def go(self, programs: Iterator[tuple[str, Program]]) -> None:
+        """Until time is up, programs are, or a difference is found and one is enough."""
+        for name, program in programs:
+            if self.chosen.seconds is not None and time.monotonic() - self.began > self.chosen.seconds:
+                return
+            self.one(name, program)
+            if self.found and not self.chosen.keep_going:
+                return
+
+    def one(self, name: str, program: Program) -> None:
+        """Runs one; shrinks a difference of a kind that is new."""
+        difference = self.pair(program)
+        self.programs += 1
+        self.steps += len(program.steps)
+        self.coverage.add(program, self.pair.outcomes)
+        if sys.stderr.isatty() and not self.programs % 20:
+            sys.stderr.write(f"\r{self.steps} steps, {len(self.found)} kinds of difference ")
+        if difference is None:
+            return
+        self.times[difference.kind] = self.times.get(difference.kind, 0) + 1
+        if difference.kind not in self.found:
+            smallest, _ = shrunk(difference, self.pair)
+            self.found[difference.kind] = (name, smallest)
+
+    def report(self) -> None:
+        """To standard output."""
+        if self.chosen.json:
+            sys.stdout.write(json.dumps(self.as_data(), indent=1) + "\n")
+            return
+        machine = self.pair.real.machine
+        for kind, (name, difference) in self.found.items():
+            sys.stdout.write(f"{name}, the first of {self.times[kind]}: {difference}\n\n{as_test(difference)}\n")
+        sys.stdout.write(f"{self.coverage}\n")
+        sys.stdout.write(
+            f"linux {machine.release} and simulated {self.pair.simulated.machine.release}, seed {self.seed}: "
+            f"{self.programs} programs, {self.steps} steps in {time.monotonic() - self.began:.0f} s, "
+            f"{sum(self.times.values())} programs differ in {len(self.found)} ways\n"
+        )
+
+    def as_data(self) -> dict[str, Any]:
+        """The same for machines."""
+        differences = [
+            {
+                "name": name,
+                "kind": kind,
+                "programs": self.times[kind],
+                "program": str(difference.program),
+                "step": difference.at,
+                "where": difference.where,
+                "linux": difference.real,
+                "simulated": difference.simulated,
+            }
+            for kind, (name, difference) in self.found.items()
+        ]
+        return {
+            "release": self.pair.real.machine.release,
+            "seed": self.seed,
+            "programs": self.programs,
+            "steps": self.steps,
+            "differences": differences,
+            "coverage": self.coverage.as_data(),
+        }
