@@ -1,0 +1,270 @@
+"""``perfring simulate``: what a setting will do, on a simulated kernel, and the best setting of many."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from concurrent.futures import Executor
+
+    from simkernel.simulate import Result, Run, Scenario
+
+__all__ = ["simulate"]
+
+
+def simulate(
+    scenario: Annotated[
+        str | None, typer.Argument(metavar="[SCENARIO]", help="A built-in one (see --list), or a TOML file.")
+    ] = None,
+    list_all: Annotated[bool, typer.Option("--list", help="List the built-in scenarios and the readers.")] = False,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, as in watermark=4096; may be repeated."),
+    ] = None,
+    sweep: Annotated[
+        list[str] | None,
+        typer.Option(metavar="watermark|pages", help="Try many values, and find the best; may be given twice."),
+    ] = None,
+    latency: Annotated[
+        str | None, typer.Option(metavar="TIME", help="99 of 100 records must come within it, as in 10ms.")
+    ] = None,
+    loss: Annotated[float, typer.Option(help="Share of the records that may be lost, from 0 to 1.")] = 0.0,
+    jobs: Annotated[int | None, typer.Option(help="Processes for --sweep; as many as there are CPUs.")] = None,
+    html: Annotated[str | None, typer.Option(metavar="FILE", help="Draw it all on one page.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="JSON, with the timeline of each run.")] = False,
+) -> None:
+    """Run perfring's reader, or one with a mistake, on a simulated kernel: wakeups, latency, losses, what to change.
+
+    Needs no privilege and no Linux; time is virtual, and the same scenario always comes to the same.
+
+    Exit status: 0 when every run is healthy, 1 when one stalls, loses more than --loss, or is later than --latency, or
+    when no setting of a sweep is within these limits; 2 for bad input.
+    """
+    if list_all:
+        _list(json=json)
+        return
+    limit = _checked_limits(latency, loss)
+    chosen = _chosen(scenario, settings or [])
+    if sweep:
+        _check_sweep(sweep, html, jobs)
+        healthy = _sweep(chosen[-1], sweep, limit, loss, jobs, json=json)
+    else:
+        if jobs is not None:
+            raise typer.BadParameter(f"--jobs is {jobs}, but there is nothing to share out: it goes with --sweep")
+        healthy = _run(chosen, limit, loss, html, json=json)
+    if not healthy:
+        raise typer.Exit(1)
+
+
+def _list(*, json: bool) -> None:
+    from simkernel.simulate import BUILT_IN, READERS
+
+    if json:
+        from json import dumps
+
+        scenarios = {name: scenarios[0].about for name, scenarios in BUILT_IN.items()}
+        readers = {name: kind.about for name, kind in READERS.items()}
+        typer.echo(dumps({"scenarios": scenarios, "readers": readers}, indent=2))
+        return
+    from perfring.cli._simulated import show_list
+
+    show_list()
+
+
+def _checked_limits(latency: str | None, loss: float) -> float | None:
+    from simkernel.simulate import parse_seconds
+
+    if not 0 <= loss <= 1:
+        raise typer.BadParameter(f"--loss is {loss}: it must be a share from 0 to 1, such as 0.01 for one of 100")
+    if latency is None:
+        return None
+    try:
+        seconds = float(latency)
+    except ValueError:
+        seconds = None
+    try:
+        return parse_seconds(latency if seconds is None else seconds)
+    except ValueError as error:
+        raise typer.BadParameter(f"--latency is {latency!r}: {error}") from None
+
+
+def _chosen(name: str | None, settings: list[str]) -> tuple[Scenario, ...]:
+    """The scenarios that are meant, with the settings of the command line."""
+    from simkernel.simulate import BUILT_IN, ScenarioError, parse_setting, read_scenario, with_settings
+
+    if name is None:
+        raise typer.BadParameter("name a scenario: one of " + ", ".join(BUILT_IN) + "; or a TOML file")
+    try:
+        found = BUILT_IN[name] if name in BUILT_IN else (read_scenario(_path(name)),)
+        changes = dict(parse_setting(text) for text in settings)
+        if "reader" in changes:
+            found = found[-1:]  # one reader was asked for, and not the comparison of two
+        return tuple(with_settings(each, changes, source="--set" if changes else name) for each in found)
+    except ScenarioError as error:
+        raise typer.BadParameter(str(error)) from None
+    except OSError as error:
+        raise typer.BadParameter(f"{name}: {error.strerror}") from None
+
+
+def _path(name: str) -> str:
+    """A name without a dot or slash is a built-in scenario that is misspelt, not a file."""
+    from difflib import get_close_matches
+    from pathlib import Path
+
+    from simkernel.simulate import BUILT_IN
+
+    if "." in name or "/" in name or Path(name).exists():
+        return name
+    close = get_close_matches(name, BUILT_IN, 1)
+    hint = f"do you mean {close[0]}?" if close else "there are " + ", ".join(BUILT_IN)
+    raise typer.BadParameter(f"there is no built-in scenario {name!r}, and no such file: {hint}")
+
+
+def _run(scenarios: tuple[Scenario, ...], latency: float | None, loss: float, html: str | None, *, json: bool) -> bool:
+    """True when every run is within the limits."""
+    from simkernel.simulate import run
+
+    runs = []
+    with _progress(len(scenarios)) as tell:
+        for number, scenario in enumerate(scenarios):
+            runs.append(run(scenario, on_progress=partial(_tell_share, tell, number)))
+    if html is not None:
+        _draw(runs, html)
+    healthy = [ran.result.meets(latency=latency, loss=loss) for ran in runs]
+    if json:
+        from json import dumps
+
+        typer.echo(dumps([_run_dict(ran, ok) for ran, ok in zip(runs, healthy, strict=True)], indent=1))
+    else:
+        from perfring.cli._simulated import show_runs
+
+        show_runs(runs, healthy)
+    return all(healthy)
+
+
+def _tell_share(tell: Callable[[float], None], done: int, share: float) -> None:
+    tell(done + share)
+
+
+def _draw(runs: list[Run], path: str) -> None:
+    from perfring.picture import write_page
+
+    scenario = runs[0].result.scenario
+    write_page([ran.timeline for ran in runs], path, title=scenario.name, intro=[scenario.about] * bool(scenario.about))
+
+
+def _run_dict(ran: Run, healthy: bool) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {
+        "scenario": asdict(ran.result.scenario),
+        "healthy": healthy,
+        "result": ran.result.to_dict(),
+        "advice": list(ran.advice),
+        "timeline": ran.timeline.to_dict(),
+    }
+
+
+def _check_sweep(names: list[str], html: str | None, jobs: int | None) -> None:
+    for name in names:
+        if name not in ("watermark", "pages"):
+            raise typer.BadParameter(f"--sweep is {name!r}: sweep watermark, pages, or both")
+    if html is not None:
+        raise typer.BadParameter(f"--html is {html!r}: a sweep has no picture; draw the best setting with --set")
+    if jobs is not None and jobs < 1:
+        raise typer.BadParameter(f"--jobs is {jobs}: it must be 1 or more")
+
+
+def _sweep(
+    scenario: Scenario, names: list[str], latency: float | None, loss: float, jobs: int | None, *, json: bool
+) -> bool:
+    """True when a setting is within the limits."""
+    from simkernel.simulate import best, grid, sweep
+
+    settings = grid(scenario, *names)
+    results = []
+    with _progress(len(settings)) as tell, _workers(min(jobs or _cpus(), len(settings))) as executor:
+        for result in sweep(scenario, settings, executor=executor):
+            results.append(result)
+            tell(len(results))
+    chosen = best(results, latency=latency, loss=loss)
+    if json:
+        from json import dumps
+
+        typer.echo(dumps(_sweep_dict(results, chosen), indent=1))
+    else:
+        from perfring.cli._simulated import show_sweep
+
+        show_sweep(results, chosen, latency=latency, loss=loss)
+    return chosen is not None
+
+
+def _sweep_dict(results: list[Result], chosen: Result | None) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    rows = [{"pages": result.scenario.pages, **result.to_dict()} for result in results]
+    return {
+        "scenario": asdict(results[0].scenario) if results else None,
+        "results": rows,
+        "best": None if chosen is None else rows[results.index(chosen)],
+    }
+
+
+def _cpus() -> int:
+    import os
+
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def _workers(count: int) -> Iterator[Executor | None]:
+    """A pool of processes, which an interrupt ends; None where one process is enough."""
+    if count < 2:
+        yield None
+        return
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    # Spawned and not forked: the progress bar has a thread already.
+    with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn")) as pool:
+        try:
+            with _interrupts_put_off():
+                pool.submit(int)  # starts them all, and what they inherit is that Ctrl-C is not for them
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for worker in multiprocessing.active_children():
+                worker.terminate()
+            raise
+
+
+@contextmanager
+def _interrupts_put_off() -> Iterator[None]:
+    import signal
+
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[float], None]]:
+    """A bar on stderr, where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("simulating"), BarColumn(), TextColumn("{task.percentage:.0f} %"), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda done: bar.update(task, completed=done)
