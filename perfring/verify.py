@@ -41,6 +41,7 @@ __all__ = [
     "SilentProducer",
     "linux_arm",
     "measure",
+    "open_ring",
     "record_bytes_of",
     "sweep",
     "watermarks_around",
@@ -247,7 +248,7 @@ def record_bytes_of(arm: Arm, shape: Shape) -> int:
         SilentProducer: a rename writes nothing.
         OSError: the kernel refuses.
     """
-    with _open_ring(arm, shape, 1, 0) as (_, ring):
+    with open_ring(arm, shape, 1, 0) as (_, ring):
         arm.producer.rename(shape.comm)
         if not ring.load_u64(abi.MMAP_PAGE_DATA_HEAD):
             raise SilentProducer(
@@ -275,7 +276,7 @@ def measure(arm: Arm, pages: int, watermark: int, shape: Shape, *, after_loss: b
         pages, watermark, record_bytes=record_bytes, lost_bytes=shape.lost_bytes, page_size=arm.kernel.page_size
     )
     taken, size = verdict.kernel_watermark, verdict.ring_bytes
-    with _open_ring(arm, shape, pages, watermark) as (fd, ring):
+    with open_ring(arm, shape, pages, watermark) as (fd, ring):
         if after_loss:
             predicted = woke_after_loss_bytes(taken, size, record_bytes, shape.lost_bytes)
             _lose_one_and_drain(arm, fd, ring, shape)
@@ -322,8 +323,12 @@ def woke_after_loss_bytes(watermark: int, ring_bytes: int, record_bytes: int, lo
 
 
 @contextmanager
-def _open_ring(arm: Arm, shape: Shape, pages: int, watermark: int) -> Iterator[tuple[int, Mapping]]:
-    """A ring of the producer's renames, enabled."""
+def open_ring(arm: Arm, shape: Shape, pages: int, watermark: int) -> Iterator[tuple[int, Mapping]]:
+    """A ring of the producer's renames, enabled: its fd and its mapping, both closed at the end.
+
+    Raises:
+        OSError: the kernel refuses to open or map it.
+    """
     kernel = arm.kernel
     fd = kernel.perf_event_open(shape.attr(watermark), arm.producer.pid, -1, flags=abi.PERF_FLAG_FD_CLOEXEC)
     try:

@@ -55,12 +55,16 @@ def verify(
     after_loss: Annotated[
         bool, typer.Option("--after-loss", help="Measure each stream once more, behind its first loss (K42).")
     ] = False,
+    html: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Draw on one page what a waiting reader sees on each kernel.")
+    ] = None,
 ) -> None:
     """Open rings, and compare where a waiting reader wakes with where it should: on this kernel and a simulated one.
 
     The watermarks lie around the stall boundary, for records and rings of several sizes; nothing but a task's own
     renames is recorded, so the real kernel asks for no privilege up to perf_event_paranoid 2. Where it refuses, or
-    there is no Linux, the simulated one is verified alone, and the last line says why.
+    there is no Linux, the simulated one is verified alone, and the last line says why. With --html a few readers are
+    then watched on each kernel, and drawn with all that was measured on a page that needs no network.
 
     Exit status: 0 when all agree, 1 when one does not, 2 when no kernel could be reached.
     """
@@ -69,9 +73,11 @@ def verify(
         if not arms:
             _say(unreached)
             _give_up()
+        page = _Page(opened, html)
         show = _show_json if json else _show_tables
         try:
-            agree = show(arms, _measured(arms, after_loss=after_loss))
+            agree = show(arms, page.seen(_measured(arms, after_loss=after_loss)))
+            page.write(arms)
         except OSError as refused:
             typer.echo(f"perfring: a ring was refused in the midst of it: {refused}", err=True)
             _give_up()
@@ -79,6 +85,37 @@ def verify(
     _say(unreached)
     if not agree:
         raise typer.Exit(1)
+
+
+class _Page:
+    """What ``--html`` asks for; without it, all of this does nothing.
+
+    The file is opened, and plotly looked for, before anything is measured: whoever mistyped is told at once.
+    """
+
+    def __init__(self, opened: ExitStack, path: str | None) -> None:
+        self._output = None
+        self._rows: list[Measurement] = []
+        if path is not None:
+            from perfring.cli._output import Output
+            from perfring.picture import require_plotly
+
+            require_plotly()
+            self._output = opened.enter_context(Output(path))
+
+    def seen(self, measured: Iterator[list[list[Measurement]]]) -> Iterator[list[list[Measurement]]]:
+        """Passes the measurements on, and keeps them for the page."""
+        for streams in measured:
+            self._rows += [row for stream in streams for row in stream]
+            yield streams
+
+    def write(self, arms: list[Arm]) -> None:
+        """Watches the stories on every kernel, and draws them above the measurements."""
+        if self._output is None:
+            return
+        from perfring.cli._verify_page import verify_page
+
+        self._output.write(verify_page(arms, self._rows))
 
 
 def _say(unreached: list[str]) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from perfring.timeline import RingTimeline, Timeline
 
-__all__ = ["PALETTES", "Table", "render_page", "write_page"]
+__all__ = ["PALETTES", "Table", "render_page", "require_plotly", "write_page"]
 
 PALETTES: Final[dict[str, dict[str, str]]] = {
     "light": {
@@ -88,12 +88,14 @@ class Table:
     Attributes:
         caption: what it shows.
         columns: their headings.
-        rows: as many cells each as there are columns; one that is a number in text stands to the right.
+        rows: as many cells each as there are columns; one that is a number stands to the right.
+        folded: the reader opens it, when it is long.
     """
 
     caption: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    folded: bool = False
 
 
 def write_page(
@@ -186,6 +188,15 @@ def _palette_css() -> str:
 
 def _own(name: str) -> str:
     return files("perfring.picture").joinpath(name).read_text(encoding="utf-8")
+
+
+def require_plotly() -> None:
+    """Says now, and not after a long run, that a page cannot be drawn.
+
+    Raises:
+        Unsupported: plotly is not installed.
+    """
+    _plotly()
 
 
 def _plotly() -> str:
@@ -284,14 +295,16 @@ def _ring(anchor: str, ring: RingTimeline, timeline: Timeline, drawn: dict[str, 
 
 def _table(table: Table) -> str:
     head = "".join(f'<th scope="col"{_class(name)}>{escape(name)}</th>' for name in table.columns)
-    rows = "\n".join(
-        "<tr>" + "".join(f"<td{_class(cell)}>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows
-    )
+    rows = ("".join(f"<td{_class(cell)}>{escape(cell)}</td>" for cell in row) for row in table.rows)
+    body = "\n".join(f"<tr>{row}</tr>" for row in rows)
     caption = escape(table.caption)
-    return (
-        f'<section><div class="scroll" tabindex="0" role="region" aria-label="{caption}">'
-        f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead>\n<tbody>{rows}</tbody></table></div></section>"
+    shown = (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{caption}"><table><caption>{caption}</caption>'
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>"
     )
+    if table.folded:
+        shown = f"<details><summary>{caption}: {counted(len(table.rows), 'row')}</summary>{shown}</details>"
+    return f"<section>{shown}</section>"
 
 
 def _class(cell: str) -> str:

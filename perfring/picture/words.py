@@ -90,7 +90,8 @@ def banner(ring: RingTimeline) -> str:
         return ""
     woken = "It was never woken"
     if ring.wakes:
-        woken = f"The last of {counted(len(ring.wakes), 'wake')} was at {duration(ring.wakes[-1].at_ns)}"
+        which = f"The last of {len(ring.wakes):,} wakes" if len(ring.wakes) > 1 else "The only wake"
+        woken = f"{which} was at {duration(ring.wakes[-1].at_ns)}"
     used = ring.fills[-1].used
     refused = f", and {counted(ring.lost, 'record')} found no room" if ring.lost else ""
     return (
