@@ -16,6 +16,8 @@ reader; and a byte outside of that is never its business: there it reads poison.
 
 from __future__ import annotations
 
+import traceback
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from perfring.abi import (
@@ -184,7 +186,7 @@ class View:
             self._access(_Access("registers ring", cpu))
 
     def ask(self, *cpus: int) -> tuple[int, ...]:
-        """poll(2) with timeout 0 of these CPUs' rings, or of all, in turn: those whose latch was set, and is taken (K14)."""
+        """poll(2) with timeout 0 of these CPUs' rings, or of all, in turn: those whose latch it took (K14)."""
         answers = [self._access(_Access("asks ring", cpu)) for cpu in cpus or range(len(self.rings))]
         return sum((answer.ready for answer in answers), ())
 
@@ -219,7 +221,7 @@ class View:
         return self._run(state, allowed=1)
 
     def _run(self, state: ReaderState, *, allowed: int) -> ReaderState:
-        kept, begun, self._answers, _ = state
+        kept, begun, self._answers, self._next = state
         self._used, self._allowed, self._replays = 0, allowed, bool(allowed)
         self._suspended = False
         self.told = []
@@ -245,32 +247,36 @@ class View:
         except Exception as error:
             if self._suspended:
                 return None
-            raise Broken(f"the reader raises {type(error).__name__}: {error}") from error
+            at = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{PurePath(at.filename).name}, line {at.lineno}"
+            raise Broken(f"the reader raises {type(error).__name__} in {where}: {error}") from error
 
     def _access(self, access: _Access) -> _Answer:
         if self._used < len(self._answers):
-            return self._answer_again(access)
-        if self._suspended or not self._allowed:
-            if not self._suspended:
-                self._next = access
-            self._suspended = True
-            raise _Suspended
-        self._allowed -= 1
-        self._replays = False
-        answer = self._do(access)
-        self._answers += (answer,)
-        self._used += 1
-        return answer
+            answer = self._answers[self._used]
+            self._must_be(access, answer.access)
+            self._used += 1
+            return answer
+        if self._allowed and not self._suspended:
+            self._must_be(access, self._next)
+            self._allowed -= 1
+            self._replays = False
+            answer = self._do(access)
+            self._answers += (answer,)
+            self._used += 1
+            return answer
+        if not self._suspended:
+            self._next = access
+        self._suspended = True
+        raise _Suspended
 
-    def _answer_again(self, access: _Access) -> _Answer:
-        answer = self._answers[self._used]
-        if answer.access != access:
+    @staticmethod
+    def _must_be(access: _Access, before: _Access) -> None:
+        if access != before:
             raise SimulatorError(
-                f"the reader {access} where it had {answer.access} in the same situation: it remembers something "
-                "beside what its turns return, or leaves something to chance"
+                f"the reader {access} where it {before} in the same situation before: it remembers something beside what "
+                "its turns return, or leaves something to chance"
             )
-        self._used += 1
-        return answer
 
     def _do(self, access: _Access) -> _Answer:
         self.told.append(str(access))

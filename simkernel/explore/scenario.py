@@ -7,25 +7,21 @@ from functools import cached_property
 from typing import Final
 
 from perfring.abi import HEADER, PERF_RECORD_SAMPLE
-from perfring.geometry import MAX_RECORD_BYTES, Outcome, Verdict, watermark_verdict
+from perfring.geometry import MAX_RECORD_BYTES, MIN_LOST_BYTES, Outcome, Verdict, watermark_verdict
 from simkernel._arguments import check_count
 
-__all__ = ["FIRST_INTERRUPT", "LOST_BYTES", "Scenario", "record_bytes"]
-
-LOST_BYTES: Final = 24
-"""The PERF_RECORD_LOST of writers without trailer (K44)."""
-FIRST_INTERRUPT: Final = 1001
-"""The number of the first record that an interrupt writes; those of the task begin at 1."""
+__all__ = ["Scenario", "record_bytes"]
 
 _SMALLEST_RING: Final = 16
 _LARGEST_RING: Final = 4096
+_MOST_RECORDS: Final = 1000
 
 
 def record_bytes(number: int, size: int, writer_id: int) -> bytes:
     """The bytes of a record: a sample with PERF_SAMPLE_IDENTIFIER and PERF_SAMPLE_TIME, if there is room for them.
 
     Args:
-        number: which record it is: its ``misc``, and each word after the id.
+        number: which record it is, from 1 on: its ``misc``, and each word after the id.
         size: its bytes, a multiple of 8 from 8 on; those of 24 are exactly such a sample, for a decoder.
         writer_id: the id of the event that writes it.
     """
@@ -47,6 +43,7 @@ class Scenario:
         migrations: how often the task may move to the other CPU, between two records. With any there are two CPUs,
             each with its ring.
         start: the position at which the rings begin, a multiple of 8, such as ``2**64 - 32``.
+        trailer: PERF_RECORD_LOST ends with time and id, as with ``sample_id_all``: 40 bytes instead of 24 (K44).
 
     Raises:
         TypeError, ValueError: an attribute that has no such meaning, named with its value.
@@ -59,6 +56,7 @@ class Scenario:
     pauses: int = 0
     migrations: int = 0
     start: int = 0
+    trailer: bool = False
 
     def __post_init__(self) -> None:
         size = check_count("ring_bytes", self.ring_bytes)
@@ -70,6 +68,8 @@ class Scenario:
             check_count(name, getattr(self, name))
         if self.start & 7 or self.start >> 64:
             raise ValueError(f"start is {self.start}: it must be a u64 and a multiple of 8")
+        if not isinstance(self.trailer, bool):
+            raise TypeError(f"trailer is {self.trailer!r}: it must be True or False")
         _check_sizes("records", self.records)
         _check_sizes("interrupts", self.interrupts)
         if not (self.records or self.interrupts):
@@ -81,6 +81,11 @@ class Scenario:
         return 2 if self.migrations else 1
 
     @property
+    def lost_bytes(self) -> int:
+        """The size of a PERF_RECORD_LOST (K44)."""
+        return MIN_LOST_BYTES + 16 if self.trailer else MIN_LOST_BYTES
+
+    @property
     def sizes(self) -> tuple[int, ...]:
         """The sizes of all records, whoever writes them."""
         return self.records + self.interrupts
@@ -90,7 +95,7 @@ class Scenario:
         """What `watermark_verdict` says of this ring, watermark and sizes."""
         sizes = (min(self.sizes), max(self.sizes))
         return watermark_verdict(
-            1, self.watermark, record_bytes=sizes, lost_bytes=LOST_BYTES, page_size=self.ring_bytes
+            1, self.watermark, record_bytes=sizes, lost_bytes=self.lost_bytes, page_size=self.ring_bytes
         )
 
     @property
@@ -102,8 +107,8 @@ class Scenario:
 def _check_sizes(name: str, sizes: object) -> None:
     if not isinstance(sizes, tuple):
         raise TypeError(f"{name} is {sizes!r}: it must be a tuple of sizes in bytes")
-    if len(sizes) >= FIRST_INTERRUPT:
-        raise ValueError(f"{name} has {len(sizes)} sizes: {FIRST_INTERRUPT - 1} at most")
+    if len(sizes) > _MOST_RECORDS:
+        raise ValueError(f"{name} has {len(sizes)} sizes: {_MOST_RECORDS} at most")
     for size in sizes:
         check_count(name, size, least=8)
         if size % 8 or size > MAX_RECORD_BYTES:

@@ -15,10 +15,12 @@ ring's bytes.
 from __future__ import annotations
 
 from operator import attrgetter
+from struct import Struct
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from perfring.abi import HEADER, MMAP_PAGE_DATA_HEAD, MMAP_PAGE_DATA_TAIL, PERF_RECORD_LOST, PERF_RECORD_SAMPLE
-from simkernel.explore.scenario import FIRST_INTERRUPT, LOST_BYTES, record_bytes
+from perfring.geometry import MIN_LOST_BYTES
+from simkernel.explore.scenario import record_bytes
 from simkernel.ringbuf import POISON, READABLE, REFUSED, RingBuffer, Writer
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ _HEAD: Final = MMAP_PAGE_DATA_HEAD >> 3
 _TAIL: Final = MMAP_PAGE_DATA_TAIL >> 3
 _PAGE: Final = 2048
 """The smallest metadata page that `RingBuffer` makes: of its words only head and tail change here."""
+_TRAILER: Final = Struct("=QQ")
+"""The sample_id of PERF_SAMPLE_TIME and PERF_SAMPLE_IDENTIFIER; the time is the record's number."""
 _NUMBERS: Final = attrgetter("head", "wakeup", "latch", "lost", "paused", "events", "_nest", "_outer_wakeup")
 
 # mypy would have these spelled out, and nothing but `Cpu.save` and `Cpu.load` looks into them.
@@ -73,7 +77,9 @@ class Cpu:
             start=scenario.start,
             on_wakeup=self._on_wakeup,
         )
-        self.writers = (Writer(0x10 + index), Writer(0x20 + index))  # the task's event, and that of the interrupts
+        self._lost_bytes = scenario.lost_bytes
+        self._number = 0  # of the record that is being reserved
+        self.writers = (self._writer(0x10 + index), self._writer(0x20 + index))  # the task's event, and the interrupts'
         self._words = self.ring.memory[:_PAGE].cast("Q")
         self._data = self.ring.memory[_PAGE:]
         self._data[:] = bytes((POISON,)) * scenario.ring_bytes  # in the state in which everything else is left behind
@@ -137,8 +143,9 @@ class Cpu:
 
     def reserve(self, number: int, size: int, kind: int) -> str:
         """The first step of a record. Refused, it is also the last."""
+        self._number = number
         ring, writer, what = self.ring, self.writers[kind], _named(number)
-        need = size + LOST_BYTES if self.untold else size
+        need = size + self._lost_bytes if self.untold else size
         fits = not self.paused and self.ring.used + need <= self._limit
         head, cursor = ring.head, ring.wakeup
         position = ring.reserve(writer, size)
@@ -160,9 +167,15 @@ class Cpu:
 
     def _expect_loss(self, writer: Writer) -> None:
         if self.untold:
-            lost = HEADER.pack(PERF_RECORD_LOST, 0, LOST_BYTES)
-            self.expected += (lost + writer.id.to_bytes(8, "little") + self.untold.to_bytes(8, "little"),)
+            words = [writer.id, self.untold, self._number, writer.id][: self._lost_bytes // 8 - 1]
+            body = b"".join(word.to_bytes(8, "little") for word in words)
+            self.expected += (HEADER.pack(PERF_RECORD_LOST, 0, self._lost_bytes) + body,)
             self.untold = 0
+
+    def _writer(self, id: int) -> Writer:
+        if self._lost_bytes == MIN_LOST_BYTES:
+            return Writer(id)
+        return Writer(id, trailer_bytes=16, trailer=lambda: _TRAILER.pack(self._number, id))
 
     def write(self) -> str:
         """The second step: the bytes."""
@@ -290,7 +303,7 @@ class Cpu:
 
     def refuses(self, size: int) -> bool:
         """Whether a ring where nothing is under way has no room for a record of this size, and no signal to give."""
-        need = size + LOST_BYTES if self.untold else size
+        need = size + self._lost_bytes if self.untold else size
         return not (self.stack or self.ring.latch or self.paused) and self.ring.used + need > self._limit
 
     def __str__(self) -> str:
@@ -344,12 +357,13 @@ class World:
         cpu = self.cpus[index]
         cpu.place = None
         written, task_cpu, struck, migrations, pauses = self.script
+        number = written + struck + 1  # whoever writes it: what differs in nothing else is to be one state
         if name == "reserve":
             self.script = (written + 1, task_cpu, struck, migrations, pauses)
-            return cpu.reserve(written + 1, self.scenario.records[written], 0)
+            return cpu.reserve(number, self.scenario.records[written], 0)
         if name == "interrupt":
             self.script = (written, task_cpu, struck + 1, migrations, pauses)
-            return "strikes: " + cpu.reserve(FIRST_INTERRUPT + struck, self.scenario.interrupts[struck], 1)
+            return "strikes: " + cpu.reserve(number, self.scenario.interrupts[struck], 1)
         if name == "migrate":
             self.script = (written, 1 - task_cpu, struck, migrations - 1, pauses)
             return f"moves to cpu {1 - task_cpu}"
@@ -415,6 +429,6 @@ def _called(record: bytes) -> str:
     kind, number, size = HEADER.unpack_from(record)
     if size != len(record):
         return f"{len(record)} bytes whose header says {size}"
-    if kind == PERF_RECORD_LOST and size >= LOST_BYTES:
+    if kind == PERF_RECORD_LOST and size >= MIN_LOST_BYTES:
         return f"LOST of {int.from_bytes(record[16:24], 'little')}"
     return _named(number) if kind == PERF_RECORD_SAMPLE else f"a record of type {kind}"
