@@ -1,0 +1,1 @@
+"""Debian kernels as virtual machines: fetch them, boot them, run the contract inside. Started by ``ci/kernels``."""
