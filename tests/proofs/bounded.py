@@ -11,8 +11,8 @@ from typing import TypeVar
 
 from tests.proofs.induction import symbols
 from tests.proofs.logic import Example, Number, Solver, Truth, all_of, any_of, implies, integer, negation, same
-from tests.proofs.model import STEPS, Args, Ring, State, initial, names_of, used
-from tests.proofs.theorems import Claim, Hypothesis, Theorem, Twin
+from tests.proofs.model import Args, Ring, State, initial, names_of, used
+from tests.proofs.theorems import ALL_STEPS, Claim, Hypothesis, Theorem, Twin, spelled_out
 
 _Named = TypeVar("_Named", Ring, Args)
 
@@ -50,10 +50,7 @@ class Run:
 
     def in_short(self) -> str:
         """In one line."""
-        sent = [str(step.args.size) for step in self.steps if step.name == "reserve"]
-        names = [step.name for step in self.steps if step.name not in ("reserve", "publish")]
-        told = f"S = {self.ring.size}, W = {self.ring.watermark}, records of {', '.join(sent)}"
-        return f"{told}; {', '.join(dict.fromkeys(names))}" if names else told
+        return f"S = {self.ring.size}, W = {self.ring.watermark}: {', '.join(map(_what, self.steps))}"
 
 
 def _ring_line(ring: Ring) -> str:
@@ -62,12 +59,16 @@ def _ring_line(ring: Ring) -> str:
     return f"ring of {ring.size} bytes{mode}, watermark {ring.watermark}, records of {sizes}, LOST {ring.largest_lost}"
 
 
+def _what(step: Happened) -> str:
+    told = {"reserve": f" {step.args.size}", "send": f" {step.args.size}", "free": f" to {step.args.position}"}
+    return step.name + told.get(step.name, "")
+
+
 def _line(step: Happened) -> str:
-    told = {"reserve": f" {step.args.size}", "free": f" to {step.args.position}"}.get(step.name, "")
     s = step.after
     latch, paused = "set" if s.latch else "clear", ", paused" if s.paused else ""
     return (
-        f"  {step.name + told:14} head {s.head}, published {s.published}, tail {s.tail}, used {used(s)}, "
+        f"  {_what(step):14} head {s.head}, published {s.published}, tail {s.tail}, used {used(s)}, "
         f"wakeup {s.wakeup}, latch {latch}, lost {s.lost}{paused}"
     )
 
@@ -101,14 +102,14 @@ def _moves(ring: Ring, before: State, after: State, steps: tuple[str, ...], numb
     """Some step leads from one state to the other."""
     taken, args = _taken(number), symbols(Args, f" {number}")
     ways = [
-        implies(taken == index, all_of(STEPS[name].guard(ring, before, args), *_equal(ring, name, before, after, args)))
+        implies(taken == index, all_of(ALL_STEPS[name].guard(ring, before, args), *_equal(ring, name, before, after, args)))
         for index, name in enumerate(steps)
     ]
     return all_of(any_of(*(taken == index for index in range(len(steps)))), *ways)
 
 
 def _equal(ring: Ring, name: str, before: State, after: State, args: Args) -> Iterator[Truth]:
-    made = STEPS[name].effect(ring, before, args)
+    made = ALL_STEPS[name].effect(ring, before, args)
     return (same(getattr(after, field), getattr(made, field)) for field in names_of(State))
 
 
@@ -129,9 +130,10 @@ def execute(ring: Ring, steps: list[tuple[str, Args]], choice: Args) -> Run:
     """
     happened: list[Happened] = []
     state = initial(ring)
-    for name, args in steps:
-        if not STEPS[name].guard(ring, state, args):
+    for step in steps:
+        name, args = spelled_out(ring, state, *step)
+        if not ALL_STEPS[name].guard(ring, state, args):
             raise ValueError(f"{name} with {args} cannot happen in {state}")
-        state = STEPS[name].effect(ring, state, args)
+        state = ALL_STEPS[name].effect(ring, state, args)
         happened.append(Happened(name, args, state))
     return Run(ring, tuple(happened), choice)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import fields
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from tests.proofs.logic import Example, Truth, all_of, example_of, integer, negation, truth
-from tests.proofs.model import STEPS, TRUTHS, Args, Ring, State, initial
-from tests.proofs.theorems import Theorem
+from tests.proofs.logic import Example, Number, Truth, all_of, example_of, integer, negation, truth
+from tests.proofs.model import TRUTHS, Args, Ring, State, initial, names_of
+from tests.proofs.theorems import ALL_STEPS, Theorem
 
 _Named = TypeVar("_Named", Ring, State, Args)
 
 
 def symbols(kind: type[_Named], suffix: str = "") -> _Named:
     """A ring, a state or arguments of which nothing is known."""
-    names = [field.name for field in fields(kind)]
-    return kind(**{name: (truth if name in TRUTHS else integer)(name + suffix) for name in names})
+    # The name of the kind as well: a ring's size and a record's must not be one unknown.
+    return kind(**{name: _symbol(name)(f"{kind.__name__}.{name}{suffix}") for name in names_of(kind)})
+
+
+def _symbol(name: str) -> Callable[[str], Number | Truth]:
+    return truth if name in TRUTHS else integer
 
 
 RING, STATE, ARGS = symbols(Ring), symbols(State), symbols(Args)
@@ -48,7 +51,7 @@ def keeps(theorem: Theorem, step: str) -> None:
     Raises:
         Refuted: one does not, with an example.
     """
-    after = STEPS[step].effect(RING, STATE, ARGS)
+    after = ALL_STEPS[step].effect(RING, STATE, ARGS)
     for name, part in theorem.invariant.items():
         _deny(f"{step} keeps {name}", *possible(theorem, step), negation(part(RING, after)))
 
@@ -57,7 +60,7 @@ def possible(theorem: Theorem, step: str) -> Iterator[Truth]:
     """The step may happen in a state that has the invariant."""
     yield theorem.hypothesis(RING)
     yield holds(theorem, STATE)
-    yield STEPS[step].guard(RING, STATE, ARGS)
+    yield ALL_STEPS[step].guard(RING, STATE, ARGS)
 
 
 def concludes(theorem: Theorem) -> None:

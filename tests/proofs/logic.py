@@ -88,12 +88,12 @@ class Solver:
     """z3's solver, whose ``unknown`` cannot be taken for an answer.
 
     Args:
-        effort: how many of z3's steps one question may take.
+        effort: how many of z3's steps one question may take; None for `EFFORT`.
     """
 
-    def __init__(self, *, effort: int = EFFORT) -> None:
+    def __init__(self, *, effort: int | None = None) -> None:
         self._solver = z3.Solver()
-        self._solver.set("rlimit", effort)
+        self._solver.set("rlimit", EFFORT if effort is None else effort)
 
     def add(self, *conditions: Truth) -> None:
         self._solver.add(*conditions)
@@ -131,7 +131,7 @@ class Example:
         return z3.is_true(found) if z3.is_bool(found) else found.as_long()
 
 
-def example_of(*conditions: Truth, effort: int = EFFORT) -> Example | None:
+def example_of(*conditions: Truth, effort: int | None = None) -> Example | None:
     """Values that make all conditions true; None proves that there are none."""
     solver = Solver(effort=effort)
     solver.add(*conditions)

@@ -244,6 +244,11 @@ def drain(ring: Ring, state: State, args: Args) -> State:
     return replace(state, snapshot=state.published, tail=state.published)
 
 
+def finish(ring: Ring, state: State, args: Args) -> State:
+    """The snapshot stored as the tail, and the reader waits again."""
+    return rest(ring, replace(state, tail=state.snapshot), args)
+
+
 def _always(ring: Ring, state: State, args: Args) -> Truth:
     return True
 
@@ -268,6 +273,7 @@ STEPS: dict[str, Step] = {
     # A reader that drains unasked: on a timer, because another ring woke it, or further than it first meant to.
     "peek": Step(lambda ring, state, args: state.phase != OWES_LOAD, load),
     "drain": Step(lambda ring, state, args: state.phase == RESTING, drain),
+    "finish": Step(lambda ring, state, args: state.phase == OWES_STORE, finish),
     "free": Step(_may_free, free),
     "rest": Step(lambda ring, state, args: all_of(state.phase == OWES_STORE, state.tail == state.snapshot), rest),
 }
@@ -277,5 +283,7 @@ SENDS = ("send",)
 PAUSES = ("pause", "resume")
 WAITS = ("wake", "load", "free", "rest")
 """A reader that does nothing but wait."""
+DRAINS = ("wake", "load", "finish")
+"""The same, which gives back all that it saw at once."""
 READS = (*WAITS, "ask", "peek")
 """A session: it asks when it registers, drains when it likes, but after each asking it looks at head."""

@@ -14,6 +14,7 @@ from functools import partial
 from tests.proofs.logic import Number, Truth, all_of, any_of, choose, implies, least, most, negation, quotient
 from tests.proofs.model import (
     OWES_STORE,
+    DRAINS,
     PAUSES,
     READS,
     RESTING,
@@ -66,7 +67,7 @@ class Theorem:
         name: the letter of the issue, and a word.
         says: the claim in a sentence.
         hypothesis: what is assumed of the ring.
-        steps: what may happen, by the names in `STEPS`.
+        steps: what may happen, by the names in `ALL_STEPS`.
         invariant: what every reachable state has, by name.
         claim: what follows, for every choice of arguments.
         twins: what must not follow.
@@ -114,16 +115,17 @@ ORDER: Mapping[str, Invariant] = {
     "start <= tail <= published <= head": lambda ring, s: all_of(
         ring.start <= s.tail, s.tail <= s.published, s.published <= s.head
     ),
-    "used <= S - 1": lambda ring, s: used(s) <= ring.size - 1,
-    "unnested: published = head": lambda ring, s: all_of(s.nest >= 0, implies(s.nest == 0, s.published == s.head)),
-    "lost >= 0": lambda ring, s: s.lost >= 0,
     "reading: tail <= snapshot <= published": lambda ring, s: implies(
         s.phase == OWES_STORE, all_of(s.tail <= s.snapshot, s.snapshot <= s.published)
     ),
 }
-CURSOR: Mapping[str, Invariant] = {
-    "wakeup <= head": lambda ring, s: s.wakeup <= s.head,
-    "nested: outer_wakeup <= published": lambda ring, s: implies(s.nest > 0, s.outer_wakeup <= s.published),
+ROOM: Mapping[str, Invariant] = {"used <= S - 1": lambda ring, s: used(s) <= ring.size - 1}
+CURSOR: Mapping[str, Invariant] = {"wakeup <= head": lambda ring, s: s.wakeup <= s.head}
+NESTING: Mapping[str, Invariant] = {
+    "unnested: published = head": lambda ring, s: all_of(s.nest >= 0, implies(s.nest == 0, s.published == s.head)),
+    "nested: outer_wakeup <= published, outer_wakeup <= wakeup": lambda ring, s: implies(
+        s.nest > 0, all_of(s.outer_wakeup <= s.published, s.outer_wakeup <= s.wakeup)
+    ),
 }
 
 
@@ -149,7 +151,6 @@ SILENT: Mapping[str, Invariant] = {
     "cursor unmoved": lambda ring, s: all_of(
         s.wakeup == ring.start, negation(s.latch), implies(s.nest > 0, s.outer_wakeup == ring.start)
     ),
-    "used <= S - 1": lambda ring, s: used(s) <= ring.size - 1,
 }
 IN_EIGHTS: Mapping[str, Invariant] = {"used in eights": lambda ring, s: used(s) % 8 == 0}
 
@@ -170,7 +171,6 @@ def _packed(ring: Ring, state: State) -> Truth:
 
 PACKED: Mapping[str, Invariant] = {
     "not paused": lambda ring, s: negation(s.paused),
-    "records >= 0, lost >= 0": lambda ring, s: all_of(s.records >= 0, s.lost >= 0),
     "packed": _packed,
 }
 
@@ -196,8 +196,16 @@ def _never_stuck(ring: Ring, state: State, args: Args) -> Truth:
     return implies(state.nest == 0, _goes_on(ring, state, args))
 
 
-def _cursor_behind(ring: Ring, state: State, args: Args) -> Truth:
-    return state.wakeup <= state.head
+def _goes_on_in_overwrite(ring: Ring, state: State, args: Args) -> Truth:
+    """Any next record gets in; it wakes, or head comes 8 bytes nearer to where it will."""
+    after = reserve(ring, state, args)
+    nearer = all_of(after.head >= state.head + 8, after.head - after.wakeup <= ring.watermark)
+    waiting = all_of(quiet(state), negation(state.paused), is_record(ring, args))
+    return implies(waiting, all_of(accepts(ring, state, args), any_of(pending(after), nearer)))
+
+
+def _in_place(ring: Ring, state: State, args: Args) -> Truth:
+    return all_of(state.wakeup <= state.head, used(state) >= 0, used(state) <= ring.size - 1)
 
 
 def _below_when_quiet(ring: Ring, state: State, args: Args) -> Truth:
@@ -222,7 +230,15 @@ def _send_filler(ring: Ring, state: State, args: Args) -> State:
     return send(ring, state, _filler(ring, state))
 
 
-STEPS["fill"] = Step(lambda ring, s, args: all_of(s.nest == 0, s.records < _fit(ring)), _send_filler)
+ALL_STEPS: Mapping[str, Step] = {
+    **STEPS,
+    "fill": Step(lambda ring, s, args: all_of(s.nest == 0, s.records < _fit(ring)), _send_filler),
+}
+
+
+def spelled_out(ring: Ring, state: State, name: str, args: Args) -> tuple[str, Args]:
+    """A step in terms of `STEPS`: ``fill`` is the sending of a certain record."""
+    return ("send", _filler(ring, state)) if name == "fill" else (name, args)
 
 
 def _filling(ring: Ring, state: State) -> Truth:
@@ -235,7 +251,6 @@ def _filling(ring: Ring, state: State) -> Truth:
 FILLING: Mapping[str, Invariant] = {
     "undisturbed": lambda ring, s: all_of(s.nest == 0, s.lost == 0, negation(s.paused), s.phase == RESTING),
     "undrained": lambda ring, s: s.tail == ring.start,
-    "records <= fit": lambda ring, s: all_of(s.records >= 0, s.records <= _fit(ring)),
     "in eights": IN_EIGHTS["used in eights"],
     "filling": _filling,
     "silent only below": lambda ring, s: implies(
@@ -295,7 +310,7 @@ def _at_fullest(ring: Ring, less: int = 0) -> Truth:
 _K43_MIXED = _with(any_ring, _page, _many_fit, _live_without_lost)
 _K43 = _with(_K43_MIXED, _equal_records)
 _OVERWRITE = _with(lambda ring: any_ring(replace(ring, overwrite=False)), _page, _whole_ring, lambda r: r.overwrite)
-_ON_A_TIMER = _with(any_ring, _page, _within_ring, _whole_ring)
+_WHOLE_PAGE = _with(any_ring, _page, _within_ring, _whole_ring)
 
 NEVER = Theorem(
     "a: the whole ring",
@@ -306,7 +321,7 @@ NEVER = Theorem(
     _stays_silent,
     (
         Twin("an overwrite ring", _with(_OVERWRITE, _within_ring)),
-        Twin("a reader that also drains on a timer", _ON_A_TIMER, (*SENDS, *WAITS, "drain")),
+        Twin("a reader that also drains on a timer", _WHOLE_PAGE, (*SENDS, *DRAINS, "drain")),
     ),
 )
 LIVE = Theorem(
@@ -314,18 +329,29 @@ LIVE = Theorem(
     "W + r_max + LOST <= S - 1: what is sent to a waiting reader gets in, until it is woken",
     _with(any_ring, _live),
     (*WRITER, *PAUSES, *READS),
-    {**ORDER, **CURSOR, **LATCH},
+    {**ORDER, **CURSOR, **NESTING, **LATCH},
     _goes_on,
     (
-        Twin("the bound without LOST, a pause (K43)", _K43, (*SENDS, *PAUSES, *WAITS), _never_stuck),
-        Twin("the bound without LOST, a loss during the drain (K43)", _K43_MIXED, (*SENDS, *WAITS, "drain"), _never_stuck),
+        Twin("the bound without LOST, a pause (K43)", _K43, (*SENDS, *PAUSES, *DRAINS), _never_stuck),
+        Twin("the bound without LOST, a loss during the drain (K43)", _K43_MIXED, (*SENDS, *DRAINS, "drain"), _never_stuck),
         Twin(
             "one byte more than the bound",
             _with(any_ring, _page, _equal_records, lambda ring: _live(_lowered(ring))),
-            (*SENDS, *PAUSES, *WAITS),
+            (*SENDS, *PAUSES, *DRAINS),
             _never_stuck,
         ),
     ),
+)
+
+
+OVERWRITTEN = Theorem(
+    "b: LIVE, overwrite",
+    "in an overwrite ring every watermark wakes (K4)",
+    lambda ring: all_of(any_ring(replace(ring, overwrite=False)), ring.overwrite),
+    (*WRITER, *PAUSES, *READS),
+    {"nest >= 0": lambda ring, s: s.nest >= 0},
+    _goes_on_in_overwrite,
+    (Twin("a ring that is mapped writable", _with(_WHOLE_PAGE, _many_fit), (*SENDS, *DRAINS)),),
 )
 
 
@@ -338,14 +364,14 @@ STALLS = Theorem(
     "W >= min(fit * r_max, S - 8) never wakes a reader that does nothing but wait; no level is higher",
     _with(any_ring, _at_fullest),
     (*WRITER, *WAITS),
-    {**SILENT, **IN_EIGHTS, **PACKED},
+    {**SILENT, **ROOM, **IN_EIGHTS, **PACKED},
     _stays_below,
     (
         Twin("one byte less", _with(any_ring, _page, partial(_at_fullest, less=1))),
         Twin(
             "a pause: a LOST lifts the level",
             _with(any_ring, _page, _equal_records, _at_fullest),
-            (*SENDS, *PAUSES, *WAITS),
+            (*SENDS, *PAUSES, *DRAINS),
             _stays_silent,
         ),
     ),
@@ -355,7 +381,7 @@ PAUSED = Theorem(
     "W >= S - 8 never wakes a reader that does nothing but wait, with PAUSE as well",
     _with(any_ring, lambda ring: ring.watermark >= ring.size - 8),
     (*WRITER, *PAUSES, *WAITS),
-    {**SILENT, **IN_EIGHTS},
+    {**SILENT, **ROOM, **IN_EIGHTS},
     lambda ring, s, args: all_of(quiet(s), used(s) <= ring.size - 8),
     (Twin("one byte less", _with(any_ring, _page, lambda ring: ring.watermark == ring.size - 9)),),
 )
@@ -368,13 +394,13 @@ EXACT = Theorem(
     _fills_and_wakes,
     (Twin("one byte more", _with(any_ring, _page, _equal_records, lambda ring: ring.watermark <= fullest(ring))),),
 )
-CURSOR_BEHIND = Theorem(
-    "d: the cursor",
-    "wakeup <= head, for every watermark and every reader",
+IN_PLACE = Theorem(
+    "d: the cursor and the room",
+    "for every watermark: wakeup <= head and tail <= head <= tail + S - 1, so that masks compute differences",
     any_ring,
     (*WRITER, *PAUSES, *READS),
-    {**ORDER, **CURSOR},
-    _cursor_behind,
+    {**ORDER, **ROOM, **CURSOR},
+    _in_place,
     (Twin("an event without the watermark flag (K9)", _with(any_ring, _page, _within_ring), (*WRITER, "count")),),
 )
 QUIET_IS_LOW = Theorem(
@@ -382,11 +408,11 @@ QUIET_IS_LOW = Theorem(
     "for every watermark: a latch that is clear after the drain means used <= W",
     any_ring,
     (*WRITER, *PAUSES, *READS),
-    {**ORDER, **CURSOR, **LATCH},
+    {**ORDER, **CURSOR, **NESTING, **LATCH},
     _below_when_quiet,
     (
-        Twin("a second poller takes the latch (K17)", _with(any_ring, _page, _within_ring), (*SENDS, *WAITS, "steal")),
+        Twin("a second poller takes the latch (K17)", _with(any_ring, _page, _within_ring), (*SENDS, *DRAINS, "steal")),
     ),
 )
 
-THEOREMS = (NEVER, LIVE, STALLS, PAUSED, EXACT, CURSOR_BEHIND, QUIET_IS_LOW)
+THEOREMS = (NEVER, LIVE, OVERWRITTEN, STALLS, PAUSED, EXACT, IN_PLACE, QUIET_IS_LOW)

@@ -1,0 +1,131 @@
+"""Every theorem with one thing changed is false: z3 finds the run, and RingBuffer really goes that way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from perfring.geometry import Outcome, watermark_verdict
+from tests.proofs.bounded import Run, counterexample, execute
+from tests.proofs.machine import Machine, in_step
+from tests.proofs.model import RESTING, Args, Ring
+from tests.proofs.theorems import (
+    EXACT,
+    IN_PLACE,
+    LIVE,
+    NEVER,
+    OVERWRITTEN,
+    PAUSED,
+    QUIET_IS_LOW,
+    STALLS,
+    THEOREMS,
+    Theorem,
+    Twin,
+)
+
+Tell = Callable[[str, str, str], None]
+FOR_EVER = 1000
+"""Records that a stuck ring is offered in vain."""
+
+
+@pytest.mark.parametrize(
+    ("theorem", "twin"),
+    [pytest.param(theorem, twin, id=f"{theorem.name}-{twin.name}") for theorem in THEOREMS for twin in theorem.twins],
+)
+def test_a_twin_has_a_counterexample_that_happens_on_the_ring(theorem: Theorem, twin: Twin, tell_twin: Tell) -> None:
+    run = counterexample(theorem, twin)
+    assert run is not None, "the twin must be false"
+    print(run)
+    tell_twin(theorem.name, twin.name, run.in_short())
+    assert not (twin.claim or theorem.claim)(run.ring, run.last, run.choice)
+    _WITNESS[theorem.name](run)
+
+
+def test_every_theorem_has_a_twin() -> None:
+    assert all(theorem.twins for theorem in THEOREMS)
+
+
+def _replayed(run: Run) -> Machine:
+    """The run on RingBuffer, compared with the model after every step, and everything under way ended."""
+    machine, state = in_step(run.ring, [(step.name, step.args) for step in run.steps])
+    for _ in range(state.nest):
+        machine.do("publish", Args())
+    return machine
+
+
+def _is_woken(run: Run) -> None:
+    assert _replayed(run).buffer.latch
+
+
+def _sticks(run: Run) -> None:
+    """The reader sleeps, and no further record ever gets in to wake it."""
+    machine, head = _replayed(run), run.last.head
+    assert run.last.phase == RESTING
+    for _ in range(FOR_EVER):
+        machine.do("send", run.choice)
+    assert (machine.buffer.head, machine.buffer.latch) == (head, 0)
+
+
+def _stays_asleep(run: Run) -> None:
+    """The stream is over: the ring has more than the watermark, and nobody was told."""
+    machine = _replayed(run)
+    assert machine.buffer.used > machine.buffer.watermark
+    assert not machine.buffer.latch
+
+
+def _was_not_woken(run: Run) -> None:
+    machine, record = _replayed(run), run.steps[-1].args
+    machine.do("send", record)
+    assert (machine.buffer.latch, machine.buffer.lost) == (0, 1)
+
+
+def _overtakes(run: Run) -> None:
+    machine, _ = in_step(run.ring, [(step.name, step.args) for step in run.steps])
+    assert machine.buffer.wakeup > machine.buffer.head
+
+
+_WITNESS: dict[str, Callable[[Run], None]] = {
+    NEVER.name: _is_woken,
+    LIVE.name: _sticks,
+    OVERWRITTEN.name: _sticks,
+    STALLS.name: _is_woken,
+    PAUSED.name: _is_woken,
+    EXACT.name: _was_not_woken,
+    IN_PLACE.name: _overtakes,
+    QUIET_IS_LOW.name: _stays_asleep,
+}
+
+
+def test_k43_sticks_with_its_own_numbers() -> None:
+    ring = Ring(4096, 4039, 56, 56, 24, 0, overwrite=False)
+    record = Args(56, 24)
+    paused = [("pause", Args()), ("send", record), ("resume", Args())]
+    run = execute(ring, [*[("send", record)] * 72, *paused], record)
+    assert (run.last.head, run.last.lost) == (4032, 1)
+    assert not LIVE.twins[0].claim(ring, run.last, record)  # type: ignore[misc]
+    _sticks(run)
+
+
+def test_at_the_largest_live_watermark_k43_does_not_stick() -> None:
+    ring = Ring(4096, 4015, 56, 56, 24, 0, overwrite=False)
+    record = Args(56, 24)
+    machine, _ = in_step(ring, [*[("send", record)] * 71, ("pause", Args()), ("send", record), ("resume", Args())])
+    machine.do("send", record)
+    assert machine.buffer.latch
+
+
+def test_a_pause_can_wake_a_reader_of_a_ring_that_stalls() -> None:
+    ring = Ring(4096, 4064, 32, 32, 24, 0, overwrite=False)
+    record = Args(32, 24)
+    assert watermark_verdict(1, 4064, record_bytes=32, page_size=4096).outcome is Outcome.STALLS
+    paused = [("pause", Args()), ("send", record), ("resume", Args())]
+    machine, state = in_step(ring, [*paused, *[("send", record)] * 127])
+    assert (state.head, bool(machine.buffer.latch)) == (4088, True)
+
+
+def test_a_counterexample_reads_as_a_table() -> None:
+    run = counterexample(STALLS, STALLS.twins[0])
+    ring_line, step_line = str(run).splitlines()
+    assert ring_line.startswith("ring of 4096 bytes, watermark 4")
+    assert step_line.startswith("  reserve 4")
