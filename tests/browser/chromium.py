@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import select
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -29,6 +31,13 @@ _FLAGS = (
     "--hide-scrollbars",
     "--remote-debugging-pipe",
 )
+
+# In the child: descriptors 3 and 4 may be anything in the parent, so that it cannot make them itself.
+_MOVE_TO_3_AND_4 = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3), os.dup2(int(sys.argv[2]), 4)
+os.execvp(sys.argv[3], sys.argv[3:])
+"""
 
 
 def find_chromium() -> str | None:
@@ -53,20 +62,24 @@ class Browser:
         profile = f"--user-data-dir={self._profile.name}"
         child_in, self._out = os.pipe()
         self._in, child_out = os.pipe()
+        ends = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in (child_in, child_out)]
         self._process = subprocess.Popen(
-            # The shell puts the pipes where Chromium looks for them.
-            ["/bin/sh", "-c", f'exec "$0" "$@" 3<&{child_in} 4>&{child_out}', command, *_FLAGS, profile, "about:blank"],
-            pass_fds=(child_in, child_out),
+            [sys.executable, "-c", _MOVE_TO_3_AND_4, *map(str, ends), command, *_FLAGS, profile, "about:blank"],
+            pass_fds=ends,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        os.close(child_in)
-        os.close(child_out)
+        for fd in (child_in, child_out, *ends):
+            os.close(fd)
         self._buffer = b""
         self._number = 0
         self._session: str | None = None
-        self._attach()
+        try:
+            self._attach()
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -74,6 +87,10 @@ class Browser:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the browser, and waits until it has gone."""
         os.close(self._out)  # the browser ends when its pipe does
         os.close(self._in)
         try:
