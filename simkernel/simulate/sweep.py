@@ -12,7 +12,7 @@ from simkernel.simulate.run import run
 from simkernel.simulate.watching import WatchedKernel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
     from concurrent.futures import Executor
 
     from simkernel.simulate.result import Result
@@ -25,7 +25,7 @@ _PAGES: Final = (1, 2, 4, 8, 16, 32, 64, 128)
 
 def sweep(
     scenario: Scenario, settings: Sequence[Mapping[str, Any]], *, executor: Executor | None = None
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Runs a scenario in many settings.
 
     What comes out is the same whatever runs it, for each run depends on its scenario alone, seed included.
@@ -43,10 +43,15 @@ def sweep(
         ScenarioError: a setting that has no meaning or is refused.
     """
     scenarios = [with_settings(scenario, setting) for setting in settings]
-    return map(_result_of_run, scenarios) if executor is None else _over(executor, scenarios)
+    return _one_by_one(scenarios) if executor is None else _over(executor, scenarios)
 
 
-def _over(executor: Executor, scenarios: Sequence[Scenario]) -> Iterator[Result]:
+def _one_by_one(scenarios: Sequence[Scenario]) -> Generator[Result, None, None]:
+    for scenario in scenarios:
+        yield _result_of_run(scenario)
+
+
+def _over(executor: Executor, scenarios: Sequence[Scenario]) -> Generator[Result, None, None]:
     with ExitStack() as unfinished:
         futures = [executor.submit(_result_of_run, scenario) for scenario in scenarios]
         for future in futures:

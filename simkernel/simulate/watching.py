@@ -213,16 +213,16 @@ class WatchedKernel(SimKernel):
         """A wait of the reader is over, and has told this."""
         if not found and timeout:
             self.looked()
-        for fd, events in found:
-            if events & _IN and not self.over:
-                self._woken(fd)
+        at, woken = self.now, [] if self.over else self._woken_by(found)
         if found and self._delay:
             self.sleep(self._delay)  # the reader could run, and something else does
+        for watch in woken:
+            watch.wakes.append(Wake(at, spurious=not watch.ring.buffer.used))
 
-    def _woken(self, fd: int) -> None:
-        # Of what lies behind an epoll in an epoll nobody can tell which ring it was; all of them have woken the reader.
-        for ring in dict.fromkeys(_rings_behind(self._descriptors.get(fd))):
-            self._by_ring[ring].wakes.append(Wake(self.now, spurious=not ring.buffer.used))
+    def _woken_by(self, found: list[tuple[int, int]]) -> list[RingWatch]:
+        """Of what lies behind an epoll in an epoll nobody can tell which it was: all of it has woken the reader."""
+        files = [self._descriptors.get(fd) for fd, events in found if events & _IN]
+        return [self._by_ring[ring] for ring in dict.fromkeys(ring for file in files for ring in _rings_behind(file))]
 
     def _see(self, happening: Happening) -> Answer:
         """The rule: before something happens it notes what came of the last thing."""
