@@ -274,8 +274,8 @@ class View:
     def _must_be(access: _Access, before: _Access) -> None:
         if access != before:
             raise SimulatorError(
-                f"the reader {access} where it {before} in the same situation before: it remembers something beside what "
-                "its turns return, or leaves something to chance"
+                f"the reader {access} where it {before} in the same situation before: it remembers something "
+                "beside what its turns return, or leaves something to chance"
             )
 
     def _do(self, access: _Access) -> _Answer:

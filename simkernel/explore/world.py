@@ -42,7 +42,7 @@ _NUMBERS: Final = attrgetter("head", "wakeup", "latch", "lost", "paused", "event
 # mypy would have these spelled out, and nothing but `Cpu.save` and `Cpu.load` looks into them.
 Place: TypeAlias = tuple[Any, ...]
 """All that can change of one CPU and its ring, as a hashable copy."""
-Script: TypeAlias = tuple[int, int, int, int, int]
+_Script: TypeAlias = tuple[int, int, int, int, int]
 Move: TypeAlias = tuple[str, int]
 """What happens next, and on which CPU: ``("reserve", 0)``."""
 # What is to be done next, the record's number and bytes, where it goes (or what "show" stores), the writer's index.
@@ -326,7 +326,7 @@ class World:
     def __init__(self, scenario: Scenario, ring_class: type[RingBuffer]) -> None:
         self.scenario = scenario
         self.cpus = tuple(Cpu(index, scenario, ring_class) for index in range(scenario.cpus))
-        self.script: Script = (0, 0, 0, scenario.migrations, scenario.pauses)
+        self.script: _Script = (0, 0, 0, scenario.migrations, scenario.pauses)
 
     def moves(self) -> list[Move]:
         """Everything that may happen next, but for the reader."""

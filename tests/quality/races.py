@@ -176,19 +176,16 @@ class FreesTwice(Right):
             self.free(ring, (self.tail(ring) + head - before) & U64)
 
 
-class FreesNothing(Right):
-    """Keeps its position to itself."""
+class FreesAllButTheLast(Right):
+    """Leaves the last record in the ring, to be sure, and finds it there again."""
 
-    def turn(self) -> Hashable:
-        self.position = self.kept if isinstance(self.kept, int) else 0
-        super().turn()
-        return self.position
-
-    def tail(self, ring: ExploredMapping) -> int:
-        return self.position
-
-    def free(self, ring: ExploredMapping, position: int) -> None:
-        self.position = position
+    def drain(self, ring: ExploredMapping) -> None:
+        tail, head = self.tail(ring), self.head(ring)
+        records = list(split(self.copy(ring, tail, head)))
+        for record in records:
+            self.deliver(ring, record)
+        if len(records) > 1:
+            self.free(ring, (head - len(records[-1])) & U64)
 
 
 class StoresAPlace(Right):
@@ -479,10 +476,27 @@ class FillsTheLastByte(RingBuffer):
         return super().reserve(writer, size)
 
 
-class SignalsOnlyOnce(RingBuffer):
-    """A latch that is not taken yet swallows the cursor's next step."""
+class KeepsQuietWhileALossIsUntold(RingBuffer):
+    """Another record is to come first, with a LOST before it."""
 
     def publish(self, writer: Writer) -> bool:
         if self._nest == 1 and self.lost:
             self._outer_wakeup = self.wakeup
         return super().publish(writer)
+
+
+class MovesTheCursorOnceMore(RingBuffer):
+    """When it publishes, too."""
+
+    def publish(self, writer: Writer) -> bool:
+        if self._nest == 1 and self.wakeup != self._outer_wakeup:
+            self.wakeup += self.watermark
+        return super().publish(writer)
+
+
+class TakesNoWatermark(RingBuffer):
+    """Whatever is asked for, it signals at half the ring, which is what 0 means (K8)."""
+
+    def reserve(self, writer: Writer, size: int) -> int:
+        self.watermark = self.data_size // 2
+        return super().reserve(writer, size)
