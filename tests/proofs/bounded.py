@@ -102,7 +102,9 @@ def _moves(ring: Ring, before: State, after: State, steps: tuple[str, ...], numb
     """Some step leads from one state to the other."""
     taken, args = _taken(number), symbols(Args, f" {number}")
     ways = [
-        implies(taken == index, all_of(ALL_STEPS[name].guard(ring, before, args), *_equal(ring, name, before, after, args)))
+        implies(
+            taken == index, all_of(ALL_STEPS[name].guard(ring, before, args), *_equal(ring, name, before, after, args))
+        )
         for index, name in enumerate(steps)
     ]
     return all_of(any_of(*(taken == index for index in range(len(steps)))), *ways)

@@ -232,7 +232,9 @@ def send(ring: Ring, state: State, args: Args) -> State:
     """One record, undisturbed from reserve to publish."""
     reserved = reserve(ring, state, args)
     published = publish(ring, reserved, args)
-    return State(*(choose(reserved.nest > 0, *pair) for pair in zip(_values(published), _values(reserved), strict=True)))
+    return State(
+        *(choose(reserved.nest > 0, *pair) for pair in zip(_values(published), _values(reserved), strict=True))
+    )
 
 
 def _values(state: State) -> tuple[Number | Truth, ...]:

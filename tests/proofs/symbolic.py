@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from tests.proofs.logic import Number, Solver, Truth, all_of, choose, negation, quotient
+from tests.proofs.logic import Number, Solver, Truth, all_of, negation, quotient
 
 _Result = TypeVar("_Result")
 
@@ -85,7 +85,10 @@ class Paths:
 
 
 class Unknown(int):
-    """An int of which only a term is known. Its own value as an int is meaningless, and nothing here uses it."""
+    """An int of which only a term is known. Its own value as an int is meaningless, and using it is an error.
+
+    Beyond reach is C code that takes the digits of an int as they are, as ``hex`` and the indexing of a list do.
+    """
 
     paths: Paths
     term: Number
@@ -143,21 +146,14 @@ class Unknown(int):
     def __format__(self, spec: str) -> str:
         return format(str(self.term), spec)
 
-    __hash__ = int.__hash__
+    def _refuse(self, *others: object) -> Any:
+        raise NotImplementedError(f"{self.term} is unknown: this operation is not modelled, add it to Unknown")
 
-
-def _refuse(name: str) -> Callable[..., Any]:
-    def refuse(*arguments: object) -> Any:
-        raise NotImplementedError(f"{name} of an unknown number")
-
-    return refuse
-
-
-# Whatever else an int can do would compute with the meaningless value, and nobody would notice.
-for _name in vars(int):
-    if _name.startswith("__") and callable(getattr(int, _name)) and _name not in vars(Unknown):
-        if _name not in ("__new__", "__getattribute__", "__repr__", "__doc__", "__sizeof__", "__getnewargs__"):
-            setattr(Unknown, _name, _refuse(_name))
+    __hash__ = _refuse
+    __abs__ = __and__ = __divmod__ = __float__ = __index__ = __int__ = __invert__ = __lshift__ = _refuse
+    __neg__ = __or__ = __pos__ = __pow__ = __rand__ = __rdivmod__ = __rfloordiv__ = __rlshift__ = __rmod__ = _refuse
+    __ror__ = __round__ = __rpow__ = __rrshift__ = __rshift__ = __rtruediv__ = __rxor__ = __truediv__ = _refuse
+    __trunc__ = __ceil__ = __floor__ = __xor__ = bit_length = _refuse
 
 
 def term_of(value: int) -> Number:

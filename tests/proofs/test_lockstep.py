@@ -32,7 +32,9 @@ MUTANTS = (
     mutant("no room is asked for the LOST", (RESERVE, "if need > ((", "if size > ((")),
     mutant("the last byte is used too", (RESERVE, ROOM, "- 0) & self._mask")),
     mutant("8 bytes are kept free", (RESERVE, ROOM, "- 9) & self._mask")),
-    mutant("a refused record moves the cursor", ("ringbuf:RingBuffer._refuse", COUNTED, f"{COUNTED}; self.wakeup += 8")),
+    mutant(
+        "a refused record moves the cursor", ("ringbuf:RingBuffer._refuse", COUNTED, f"{COUNTED}; self.wakeup += 8")
+    ),
     mutant("each writer is the outermost", (RESERVE, "if not self._nest:\n", "if True:\n")),
     mutant("inner writers publish", ("ringbuf:RingBuffer.publish", "if self._nest:", "if False:")),
     mutant("a loss is told twice", ("ringbuf:RingBuffer._write_lost", "self.lost = 0", "self.lost -= 1")),
@@ -47,10 +49,11 @@ MUTANTS = (
 )
 
 
-def _together(seed: int) -> None:
-    random = Random(seed)
-    ring = any_ring(random.randint)
-    in_step(ring, [(name, args) for name, args, _ in walk(ring, random.randint, ALL, 60)])
+def _walk_together(count: int) -> None:
+    for seed in range(count):
+        random = Random(seed)
+        ring = any_ring(random.randint)
+        in_step(ring, [(name, args) for name, args, _ in walk(ring, random.randint, ALL, 60)])
 
 
 @pytest.mark.timeout(120 * factor())
@@ -64,15 +67,13 @@ def test_the_model_and_the_ring_go_in_step(data: st.DataObject) -> None:
 
 
 def test_two_thousand_long_walks_go_in_step() -> None:
-    for seed in range(2000):
-        _together(seed)
+    _walk_together(2000)
 
 
 @pytest.mark.parametrize("planted", [pytest.param(planted, id=planted.name) for planted in MUTANTS])
 def test_a_bug_in_the_ring_is_out_of_step(planted: Mutant) -> None:
     with planted.planted(), pytest.raises(AssertionError, match="after step"):
-        for seed in range(2000):
-            _together(seed)
+        _walk_together(2000)
 
 
 def _happenings(before: State, name: str, args: Args, after: State, ring: Ring) -> list[str]:

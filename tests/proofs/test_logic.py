@@ -11,7 +11,7 @@ from tests.proofs.bounded import counterexample, execute
 from tests.proofs.induction import Refuted, base, concludes, keeps
 from tests.proofs.logic import Undecided, all_of, any_of, choose, example_of, implies, integer, negation, quotient
 from tests.proofs.model import Args, Ring
-from tests.proofs.theorems import LIVE, NEVER, Theorem
+from tests.proofs.theorems import LIVE, NEVER, Theorem, Twin
 
 
 def test_what_z3_does_not_know_is_an_error() -> None:
@@ -33,7 +33,7 @@ def test_a_counterexample_that_z3_cannot_decide_is_none(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("twin", NEVER.twins, ids=lambda twin: str(twin.name))
-def test_a_false_theorem_is_not_proved(twin: logic.Any) -> None:
+def test_a_false_theorem_is_not_proved(twin: Twin) -> None:
     false = replace(NEVER, hypothesis=twin.hypothesis, steps=twin.steps or NEVER.steps)
     with pytest.raises(Refuted, match="keeps"):
         _prove(false)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.proofs.logic import Any, at_most_unsigned, example_of, negation, same, word
+from tests.proofs.logic import Number, Truth, at_most_unsigned, example_of, negation, same, word
 
 HEAD, TAIL, WAKEUP, SIZE = word("head"), word("tail"), word("wakeup"), word("size")
 
 
-def _power_of_two(size: Any) -> tuple[Any, ...]:
+def _power_of_two(size: Number) -> tuple[Truth, ...]:
     return (same(size & (size - 1), 0), negation(same(size, 0)))
 
 

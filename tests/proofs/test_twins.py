@@ -36,7 +36,7 @@ FOR_EVER = 1000
 def test_a_twin_has_a_counterexample_that_happens_on_the_ring(theorem: Theorem, twin: Twin, tell_twin: Tell) -> None:
     run = counterexample(theorem, twin)
     assert run is not None, "the twin must be false"
-    print(run)
+    print(run)  # noqa: T201  # the whole run: pytest -rP
     tell_twin(theorem.name, twin.name, run.in_short())
     assert not (twin.claim or theorem.claim)(run.ring, run.last, run.choice)
     _WITNESS[theorem.name](run)

@@ -13,8 +13,8 @@ from functools import partial
 
 from tests.proofs.logic import Number, Truth, all_of, any_of, choose, implies, least, most, negation, quotient
 from tests.proofs.model import (
-    OWES_STORE,
     DRAINS,
+    OWES_STORE,
     PAUSES,
     READS,
     RESTING,
@@ -333,7 +333,12 @@ LIVE = Theorem(
     _goes_on,
     (
         Twin("the bound without LOST, a pause (K43)", _K43, (*SENDS, *PAUSES, *DRAINS), _never_stuck),
-        Twin("the bound without LOST, a loss during the drain (K43)", _K43_MIXED, (*SENDS, *DRAINS, "drain"), _never_stuck),
+        Twin(
+            "the bound without LOST, a loss during the drain (K43)",
+            _K43_MIXED,
+            (*SENDS, *DRAINS, "drain"),
+            _never_stuck,
+        ),
         Twin(
             "one byte more than the bound",
             _with(any_ring, _page, _equal_records, lambda ring: _live(_lowered(ring))),
@@ -410,9 +415,7 @@ QUIET_IS_LOW = Theorem(
     (*WRITER, *PAUSES, *READS),
     {**ORDER, **CURSOR, **NESTING, **LATCH},
     _below_when_quiet,
-    (
-        Twin("a second poller takes the latch (K17)", _with(any_ring, _page, _within_ring), (*SENDS, *DRAINS, "steal")),
-    ),
+    (Twin("a second poller takes the latch (K17)", _with(any_ring, _page, _within_ring), (*SENDS, *DRAINS, "steal")),),
 )
 
 THEOREMS = (NEVER, LIVE, OVERWRITTEN, STALLS, PAUSED, EXACT, IN_PLACE, QUIET_IS_LOW)
