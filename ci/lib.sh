@@ -84,3 +84,21 @@ mount_tracefs() {
     fi
     return 0
 }
+
+# The tests of pictures look at them in Chromium. Never fails: without it they are skipped and say so.
+install_chromium() {
+    local command
+    for command in chromium chromium-browser google-chrome; do
+        if type -P $command >/dev/null; then
+            return 0
+        fi
+    done
+    if [ "$(id -u)" -ne 0 ] || [ ! -x /usr/bin/apt-get ]; then
+        say "no chromium, and only root may apt-get install it: its tests will be skipped"
+        return 0
+    fi
+    say "installing chromium, for the tests of pictures"
+    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium; } \
+        </dev/null >"$1" 2>&1 || say "chromium could not be installed, see $1: its tests will be skipped"
+    return 0
+}

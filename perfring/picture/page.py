@@ -254,7 +254,7 @@ def _section(anchor: str, runs: list[Timeline], drawn: dict[str, object]) -> str
 
 def _article(anchor: str, timeline: Timeline, drawn: dict[str, object]) -> str:
     outcome = timeline.outcome
-    verdict = f'<span class="badge {_BADGES[outcome]}">{outcome}</span> {VERDICTS[outcome]}.'
+    verdict = f'<span class="badge {_BADGES[outcome]}">{outcome}</span> {VERDICTS[outcome]}.{_not_to_blame(timeline)}'
     rings = (_ring(f"{anchor}-{number}", ring, timeline, drawn) for number, ring in enumerate(timeline.rings))
     return "\n".join(
         [
@@ -265,6 +265,12 @@ def _article(anchor: str, timeline: Timeline, drawn: dict[str, object]) -> str:
             "</article>",
         ]
     )
+
+
+def _not_to_blame(timeline: Timeline) -> str:
+    """A verdict is about readers that wait as they should; one that stalls beside it wants a word."""
+    blameless = timeline.stalled and timeline.outcome is Outcome.LIVE
+    return " So it is not the watermark that stalls this reader, but the way it waits." if blameless else ""
 
 
 def _facts(facts: dict[str, str]) -> str:

@@ -32,6 +32,7 @@ HEADROOM: Final = 1.14
 
 _SYMBOLS: Final = {"drained": "triangle-down", "woken": "triangle-up", "spurious": "diamond-open", "lost": "x"}
 _COLORS: Final = {"drained": "@drain", "woken": "@wake", "spurious": "@spurious", "lost": "@lost"}
+_FEW: Final = 4
 _TIME_UNITS: Final = (("s", 1_000_000_000), ("ms", 1_000_000), ("µs", 1_000), ("ns", 1))
 
 
@@ -103,9 +104,19 @@ class Traces:
         )
         return [
             self._marks(lane, found, [lane] * len(found), [text(mark) for mark in found], axis)
+            | self._counts(lane, found)
             for lane, found, text in lanes
             if found
         ]
+
+    def _counts(self, lane: str, found: Sequence[Mark]) -> Trace:
+        """A loss of a thousand records and one of a single record are the same mark: where there is room it is told."""
+        if lane != "lost" or len(found) > _FEW:
+            return {}
+        middle = self.duration_ns / 2
+        sides = ["middle right" if mark.first_ns < middle else "middle left" for mark in found]
+        look = {"textposition": sides, "textfont": {"color": "@lost", "size": 11}}
+        return {"mode": "markers+text", "text": [f"{mark.records:,}" for mark in found], **look}
 
     def latency(self, axis: str) -> Trace:
         """How long each record waited, at the time at which it was written."""
@@ -222,8 +233,8 @@ class Traces:
             "cliponaxis": False,
             "x": [self.time.at(mark.first_ns) for mark in found],
             "y": list(y),
-            "text": list(texts),
-            "hovertemplate": f"{self.time.hover}<br>%{{text}}<extra></extra>",
+            "customdata": list(texts),
+            "hovertemplate": f"{self.time.hover}<br>%{{customdata}}<extra></extra>",
             "yaxis": axis,
         }
 

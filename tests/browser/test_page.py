@@ -127,10 +127,13 @@ def test_a_change_to_dark_changes_the_open_page(browser: Browser, opened: Callab
 
 
 def test_a_change_to_dark_keeps_what_was_zoomed_into(browser: Browser) -> None:
-    browser.evaluate("Plotly.relayout('run0-0-0', {'xaxis.range': [1, 2]}).then(() => 0)")
+    ends = "document.getElementById('run0-0-0').layout.xaxis.range"
+    whole = browser.evaluate(ends)
+    browser.evaluate("document.querySelector('#run0-0-0 [data-title=\"Zoom in\"]').click()")
+    zoomed = browser.evaluate(ends)
     browser.scheme("dark")
     browser.until("document.documentElement.dataset.drawn === 'dark'")
-    assert browser.evaluate("document.getElementById('run0-0-0').layout.xaxis.range") == [1, 2]
+    assert browser.evaluate(ends) == zoomed != whole
 
 
 def test_no_button_sends_data_away(browser: Browser) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import json
 import operator
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,8 @@ import pytest
 from perfring.cli import main
 from perfring.cli.verify import ARMS
 from perfring.errors import Unsupported
+from perfring.stories import STORIES, Story, watch
+from perfring.timeline import Timeline
 from perfring.verify import Arm
 from tests.unit._rings import RenameKernel
 
@@ -178,3 +182,53 @@ def test_nothing_is_broken_into_two_lines_at_80_columns(
         _verify("--after-loss")
         texts.append(capsys.readouterr().out)
     assert texts[0] == texts[1]
+
+
+def test_html_draws_each_story_and_every_measurement(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(ARMS, "the real kernel")
+    assert _verify("--html", str(tmp_path / "page.html")) == 0
+    page = (tmp_path / "page.html").read_text()
+    assert page.count("<article>") == len(STORIES)
+    assert "<td>381 of 381</td>" in page
+    assert "simulated 6.18: 381 of 381 agree" in capsys.readouterr().out
+
+
+def test_html_says_which_measurement_disagrees(
+    reach: Callable[..., None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("perfring.cli._verify_page.STORIES", STORIES[:1])
+    simulated = ARMS["the simulated kernel"]
+    reach(wrong=RenameKernel(crosses=operator.ge))
+    monkeypatch.setattr("perfring.cli._verify_page.watch", lambda arm, story: _watched(simulated, story))
+    assert _verify("--html", str(tmp_path / "page.html")) == 1
+    assert '<td class="wrong">NO</td>' in (tmp_path / "page.html").read_text()
+
+
+def _watched(open_arm: Callable[[], AbstractContextManager[Arm]], story: Story) -> Timeline:
+    with open_arm() as arm:
+        return watch(arm, story)
+
+
+def test_a_page_that_cannot_be_written_is_said_before_anything_is_measured(
+    reach: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reach(model=RenameKernel())
+    assert _verify("--html", str(tmp_path / "no" / "page.html")) == 1
+    text = capsys.readouterr()
+    assert f"perfring: {tmp_path}/no/page.html: No such file or directory" in text.err
+    assert not text.out
+
+
+def test_without_plotly_html_says_how_to_get_it(
+    reach: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    reach(model=RenameKernel())
+    monkeypatch.setitem(sys.modules, "plotly.offline", None)
+    assert _verify("--html", str(tmp_path / "page.html")) == 1
+    assert "pip install 'perfring[plots]'" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

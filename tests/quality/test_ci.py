@@ -74,3 +74,17 @@ def test_an_interpreter_that_does_not_start_is_missing(tools: Path) -> None:
 def test_an_interpreter_of_another_version_is_missing(tools: Path) -> None:
     _script(tools / "python3.10", f'exec {sys.executable} "$@"')
     assert _bash(". ci/lib.sh; find_python 3.10", tools).returncode == 1
+
+
+def test_a_chromium_that_is_there_is_not_installed_again(tools: Path) -> None:
+    _script(tools / "chromium", "exit 0")
+    done = _bash(". ci/lib.sh; install_chromium /dev/null", tools)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_who_may_not_install_chromium_is_told_that_its_tests_are_skipped(tools: Path) -> None:
+    _script(tools / "id", "echo 1000")
+    done = _bash(". ci/lib.sh; install_chromium /dev/null", tools)
+    assert done.returncode == 0
+    assert "no chromium" in done.stdout
+    assert "its tests will be skipped" in done.stdout

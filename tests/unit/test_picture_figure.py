@@ -12,7 +12,7 @@ import pytest
 
 from perfring.picture.figure import figure
 from perfring.picture.page import PALETTES
-from perfring.timeline import Fill, Latency, RingTimeline, Timeline
+from perfring.timeline import Fill, Latency, Loss, RingTimeline, Timeline
 from tests.unit.timelines import RING, STEP_NS, Story, healthy, late, stalled
 
 RUNS = [healthy(), late(), stalled(), stalled(watermark=4088)]
@@ -82,7 +82,7 @@ def test_lines_of_size_and_watermark_say_which_they_are() -> None:
 def test_a_wake_stands_where_the_fill_was() -> None:
     (woken,) = _traces(healthy(), "woken")
     assert woken["y"][0] == 37 * 56
-    assert woken["text"][0] == "woken at 2,072 bytes"
+    assert woken["customdata"][0] == "woken at 2,072 bytes"
 
 
 def test_a_wake_whose_drain_takes_no_time_stands_where_the_fill_was() -> None:
@@ -102,6 +102,12 @@ def test_losses_stand_above_the_ring_and_in_their_lane() -> None:
     (lane,) = _traces(late(), "lost", "y2")
     assert min(above["y"]) > RING
     assert len(above["x"]) == len(lane["x"]) == 93
+
+
+def test_few_losses_say_how_many_records_they_are() -> None:
+    ring = replace(late().rings[0], losses=(Loss(740_000, 1234), Loss(3_000_000, 1)))
+    (lane,) = _traces(replace(late(), rings=(ring,)), "lost", "y2")
+    assert (lane["text"], lane["textposition"]) == (["1,234", "1"], ["middle right", "middle left"])
 
 
 def test_a_watermark_near_the_size_is_enlarged() -> None:

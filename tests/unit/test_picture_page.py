@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from perfring.errors import Unsupported
+from perfring.geometry import Outcome
 from perfring.picture import Table, render_page, write_page
 from perfring.picture.page import PALETTES
 from tests.unit.timelines import Story, healthy, late, stalled
@@ -119,6 +120,12 @@ def test_the_verdict_and_the_facts_stand_above_the_picture() -> None:
     page = render_page([healthy()], title="x")
     verdict = page.index('<span class="badge good">LIVE</span> no stream of such records')
     assert verdict < page.index("<dt>Wakes per second</dt><dd>2,720</dd>") < page.index('class="plot"')
+
+
+def test_a_reader_that_stalls_at_a_safe_watermark_is_to_blame_itself() -> None:
+    words = "it is not the watermark that stalls this reader"
+    assert words in render_page([replace(stalled(), outcome=Outcome.LIVE)], title="x")
+    assert words not in render_page([stalled(), healthy()], title="x")
 
 
 def test_who_sees_no_picture_hears_its_numbers() -> None:
