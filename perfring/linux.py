@@ -42,6 +42,7 @@ __all__ = ["LinuxEpoll", "LinuxKernel", "LinuxWaker"]
 # From linux/fcntl.h, asm-generic; the fcntl module does not exist on Windows, where this file must import.
 _F_SETFL: Final = 4
 _F_SETSIG: Final = 10
+_MOST_SIGNALS: Final = 64
 
 # Requests that read or write through a pointer, and how many bytes at least.
 _LEAST_BYTES: Final = {PERF_EVENT_IOC_PERIOD: 8, PERF_EVENT_IOC_ID: 8, PERF_EVENT_IOC_QUERY_BPF: 8}
@@ -219,7 +220,7 @@ class LinuxKernel:
         """fcntl(2). F_SETSIG and F_SETFL with O_ASYNC also block the signal, for `take_signals`."""
         import fcntl
 
-        if command == _F_SETSIG and argument:
+        if command == _F_SETSIG and 0 < argument <= _MOST_SIGNALS:  # the kernel refuses the others
             self._signals.want(argument)
         if command == _F_SETFL and argument & os.O_ASYNC:
             self._signals.want(signal.SIGIO)

@@ -69,6 +69,7 @@ class Activity:
         on_hangup: told of events whose task is gone (K19).
         on_exit: told of tasks that exit.
         max_rate: samples a second of one event, beyond which it is throttled (K24).
+        limit_stops_tracepoints: see `simkernel.releases`.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Activity:
         on_hangup: Callable[[PerfEvent], None],
         on_exit: Callable[[Task, int], None],
         max_rate: Callable[[], int],
+        limit_stops_tracepoints: bool,
     ) -> None:
         self._clock = clock
         self._scheduler = scheduler
@@ -94,6 +96,7 @@ class Activity:
         self._on_exit = on_exit
         self.counting = Counting(clock, self._timer_expired)
         self._max_rate = max_rate
+        self._limit_stops_tracepoints = limit_stops_tracepoints
 
     # Hits.
 
@@ -108,7 +111,11 @@ class Activity:
         if not self._listens(key, task):
             return
         raw = point.encode(task.pid, fields)
-        self._hit(key, task, 1, user=user, raw=raw, values=lambda: point.values(task.pid, fields))
+
+        def values() -> Values:
+            return point.values(task.pid, fields, comm=task.comm, cpu=task.cpu.id)
+
+        self._hit(key, task, 1, user=user, raw=raw, values=values)
 
     def _listens(self, key: tuple[int, int], task: Task) -> bool:
         return bool(task.cpu.context.active.get(key) or task.context.active.get(key))
@@ -125,7 +132,8 @@ class Activity:
         values: Callable[[], Values] = dict,
     ) -> None:
         hit = None
-        for context in (task.cpu.context, task.context):
+        # What a task brings along is scheduled in last, so it hears first.
+        for context in (task.context, task.cpu.context):
             for event in tuple(context.active.get(key, ())):
                 if self._excluded(event, task, user=user) or (event.filter and not event.filter(values())):
                     continue
@@ -143,6 +151,8 @@ class Activity:
 
     def _count(self, event: PerfEvent, count: int, hit: Hit) -> None:
         """perf_swevent_event: counts, and samples where a period is over."""
+        if event.stopped:
+            return
         event.count += count
         if not event.sampling:
             return
@@ -170,6 +180,7 @@ class Activity:
             event.limit -= 1
             if not event.limit:
                 goes_on = False
+                event.stopped = self._limit_stops_tracepoints and event.is_tracepoint
                 first.pending = _POLL_HUP
         self._output.write(event, hit.task, hit.cpu, event.encoder.sample(hit, period))
         self._on_overflow(first)
@@ -266,7 +277,7 @@ class Activity:
     def _told(self, task: Task, *, also: Context | None = None) -> Iterator[PerfEvent]:
         """The enabled events that hear of what a task does: of its CPU, and its own."""
         for context in (task.cpu.context, also or task.context):
-            for event in tuple(context.events):
+            for event in reversed(tuple(context.events)):  # the newest is told first
                 # A disabled event, or one that waits for another CPU, tells nothing (K40).
                 if event.state >= State.INACTIVE and event.cpu in (-1, task.cpu.id):
                     yield event

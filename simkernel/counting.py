@@ -84,6 +84,7 @@ class Counting:
         running = event.state is State.ACTIVE
         if running:
             self._deactivate(event)
+            event.stopped = False
         if event.freq:
             event.attr.sample_freq = period
         else:
@@ -105,7 +106,11 @@ class Counting:
             if event.sampling:
                 event.last_period = event.sample_period
                 overflows(event)
-            event.context.active.setdefault(event.key, []).append(event)
+            listeners = event.context.active.setdefault(event.key, [])
+            listeners.append(event)
+            # The kernel puts each event it schedules in at the front of its list: the last one in hears first.
+            if len(listeners) > 1:
+                listeners.sort(key=_schedule_order, reverse=True)
 
     def _deactivate(self, event: PerfEvent) -> None:
         if event.state is not State.ACTIVE:
@@ -149,6 +154,10 @@ class Counting:
         period = max(_LEAST_TIMER_NS, event.sample_period)
         event.timer = self._clock.after(period, lambda: self._expired(event))
         self._on_timer(event)
+
+
+def _schedule_order(event: PerfEvent) -> tuple[bool, int, bool, int]:
+    return event.schedule_order
 
 
 def overflows(event: PerfEvent) -> int:

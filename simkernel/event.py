@@ -56,11 +56,11 @@ class Context:
     Attributes:
         task: whose, or None for a CPU's.
         events: all, oldest first.
-        active: those that count at the moment, by what they count.
+        active: those that count at the moment, by what they count, in the order in which they hear of a hit.
         on: the CPU on which it is counting, or None.
     """
 
-    __slots__ = ("_clock", "_since", "_time", "active", "events", "on", "task")
+    __slots__ = ("_clock", "_since", "_time", "_turns", "active", "events", "on", "task")
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -69,7 +69,13 @@ class Context:
         self.active: dict[Key, list[PerfEvent]] = {}
         self.on: Cpu | None = None
         self._time = 0
+        self._turns = 0
         self._since = clock.now
+
+    def take_turn(self) -> int:
+        """The next place in the order in which groups are scheduled in."""
+        self._turns += 1
+        return self._turns
 
     @property
     def time(self) -> int:
@@ -104,6 +110,7 @@ class PerfEvent:
         ring: where its records go, or None.
         writer: what the ring knows of it; children share their parent's (K21).
         limit: overflows until REFRESH disables it; 0 for no limit (K39).
+        stopped: it hears nothing, whatever its state: what 6.18 makes of a tracepoint that REFRESH has used up.
         siblings: the others of a leader's group.
         children: inherited ones that are still there.
         child_count, child_enabled, child_running: what the children that are gone have left.
@@ -145,8 +152,10 @@ class PerfEvent:
         "siblings",
         "stamp",
         "state",
+        "stopped",
         "target",
         "timer",
+        "turn",
         "wants_switches",
         "writer",
     )
@@ -170,6 +179,7 @@ class PerfEvent:
         self.cpu = cpu
         self.clock_offset = clock_offset
         self.leader = leader or self
+        self.turn = context.take_turn()
         self.parent = parent
         self.state = State.OFF if attr.disabled else State.INACTIVE
         self.key: Key = (attr.type, attr.config)
@@ -190,6 +200,7 @@ class PerfEvent:
         self.filter_text: str | None = None
         self.timer: Timer | None = None
         self.limit = _NO_LIMIT
+        self.stopped = False
         self.pending = 0
         self._init_period(attr)
         first = parent or self
@@ -226,6 +237,12 @@ class PerfEvent:
     def first(self) -> PerfEvent:
         """The event that the program opened: itself, unless it was inherited."""
         return self.parent or self
+
+    @property
+    def schedule_order(self) -> tuple[bool, int, bool, int]:
+        """Who is scheduled in before whom: pinned groups, then the others as they were opened, leaders first."""
+        leader = self.leader
+        return (not leader.attr.pinned, leader.turn, self is not leader, self.turn)
 
     @property
     def is_bpf_output(self) -> bool:

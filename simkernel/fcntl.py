@@ -9,6 +9,8 @@ from simkernel.perffile import PerfFile
 from simkernel.readiness import os_error
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from simkernel.descriptors import Descriptors
     from simkernel.readiness import File
 
@@ -37,10 +39,12 @@ class Fcntl:
 
     Args:
         descriptors: of the program under test.
+        lives: whether there is a process of that id.
     """
 
-    def __init__(self, descriptors: Descriptors) -> None:
+    def __init__(self, descriptors: Descriptors, lives: Callable[[int], bool]) -> None:
         self._descriptors = descriptors
+        self._lives = lives
 
     def __call__(self, fd: int, command: int, argument: int) -> int:
         """Carries one out."""
@@ -61,8 +65,7 @@ class Fcntl:
             return 0
         return self._signals(file, command, argument)
 
-    @staticmethod
-    def _signals(file: File, command: int, argument: int) -> int:
+    def _signals(self, file: File, command: int, argument: int) -> int:
         if command not in (_F_SETOWN, _F_GETOWN, _F_SETSIG, _F_GETSIG):
             raise os_error(errno.EINVAL)
         if not isinstance(file, PerfFile):
@@ -72,6 +75,8 @@ class Fcntl:
         if command == _F_GETSIG:
             return file.signal
         if command == _F_SETOWN:
+            if argument > 0 and not self._lives(argument):
+                raise os_error(errno.ESRCH)
             file.owner = argument
         elif 0 <= argument <= _MOST_SIGNALS:
             file.signal = argument

@@ -94,7 +94,7 @@ class SimKernel:
         self._perf = Perf(self._machine, self._signal)
         self._ioctls = PerfIoctls(self._machine, self._perf, self._descriptors.find)
         self._files = Files(self._machine)
-        self._fcntl = Fcntl(self._descriptors)
+        self._fcntl = Fcntl(self._descriptors, self._machine.tasks.__contains__)
         self._bpf_map = BpfMapFile(1, self.bpf_map_path, max(self._machine.cpus) + 1)
         self._signals: list[Signal] = []
         self._plain_sigio = False
@@ -187,9 +187,9 @@ class SimKernel:
         self._enter("mmap", fd=fd, length=length, writable=writable, shared=shared, offset=offset)
         if offset % self.page_size:
             raise os_error(errno.EINVAL)
+        file = self._descriptors.get(fd)
         if offset < 0:
             raise os_error(errno.EOVERFLOW)
-        file = self._descriptors.get(fd)
         if length <= 0:
             raise os_error(errno.EINVAL)
         if not isinstance(file, PerfFile):
@@ -300,6 +300,8 @@ class SimKernel:
         if not 0 <= key < table.size:
             raise os_error(errno.E2BIG)
         file = self._perf_file(value_fd)
+        if file.event.attr.inherit:
+            raise os_error(errno.EOPNOTSUPP)
         old = table.slots.get(key)
         table.slots[key] = file
         file.refs += 1

@@ -36,6 +36,8 @@ CAPABILITIES: Final[dict[str, int]] = {
 
 _USER: Final = 1000
 _SELF_PID: Final = 1000
+_INIT: Final = 1
+"""Who takes over the children of a task that exits."""
 
 
 @dataclass
@@ -113,6 +115,9 @@ class Machine:
     def forget_task(self, task: Task, status: int) -> None:
         """A task has exited."""
         self.tasks.pop(task.pid, None)
+        for other in self.tasks.values():
+            if other.ppid == task.pid:
+                other.ppid = _INIT
         if task in task.cpu.queue:
             task.cpu.queue.remove(task)
         if task.busy is not None:

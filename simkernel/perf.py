@@ -29,6 +29,7 @@ _KNOWN_FLAGS: Final = 15
 _LARGEST_PAGES: Final = 1 << 19
 """Data pages from which the machine has not got the memory (measured on one of 4 GB)."""
 _READ_ONLY_SIZE: Final = 8
+_POLL_IN: Final = 1
 
 
 def _refuse(code: int) -> NoReturn:
@@ -66,6 +67,7 @@ class Perf:
             on_hangup=self._hung_up,
             on_exit=machine.forget_task,
             max_rate=lambda: machine.settings.max_sample_rate,
+            limit_stops_tracepoints=machine.features.limit_stops_tracepoints,
         )
         self.counting = self.activity.counting
         machine.scheduler.watcher = self.activity
@@ -75,6 +77,8 @@ class Perf:
     def open(self, attr: PerfEventAttr, pid: int, cpu: int, group: PerfFile | None, flags: int) -> PerfFile:
         """All of perf_event_open(2) behind the look-up of the group's descriptor; ``attr`` is the kernel's copy."""
         machine = self._machine
+        if group is not None and group.event.state <= State.EXIT and machine.features.dead_group_first:
+            _refuse(errno.ENODEV)
         leader = None if flags & PERF_FLAG_FD_NO_GROUP or group is None else group.event
         task = self._task(pid)
         if task is not None and leader is not None and leader.attr.inherit != attr.inherit:
@@ -153,7 +157,7 @@ class Perf:
             event.leader.siblings.remove(event)
             return
         for sibling in event.siblings:
-            sibling.leader = sibling
+            sibling.leader, sibling.turn = sibling, sibling.context.take_turn()
         event.siblings = []
 
     # Rings.
@@ -229,14 +233,15 @@ class Perf:
             _refuse(errno.EINVAL)
         if event.file is not None and event.file.maps:
             _refuse(errno.EINVAL)
+        had_one = event.ring is not None
         if target is None:
             Ring.detach(event)
-            return
-        if target.ring is None:
+        elif target.ring is None:
             _refuse(errno.EINVAL)
-        target.ring.attach(event)
-        if event.file is not None:
-            event.file.wake()
+        else:
+            target.ring.attach(event)
+        if had_one and event.file is not None:
+            event.file.wake()  # a wakeup may have been missed between the rings
 
     @staticmethod
     def _may_redirect(event: PerfEvent, target: PerfEvent) -> bool:
@@ -262,11 +267,10 @@ class Perf:
                 member.file.wake()
         if event.file is None:
             return
-        if event.pending:
-            self._on_signal(event.file, event.pending)
+        # One signal, whether a sample or the watermark is the reason, or both.
+        if event.pending or self._machine.features.signal_at_watermark:
+            self._on_signal(event.file, event.pending or _POLL_IN)
             event.pending = 0
-        if self._machine.features.signal_at_watermark:
-            self._on_signal(event.file, 1)
 
     def _overflowed(self, event: PerfEvent) -> None:
         if event.file is not None and event.pending:

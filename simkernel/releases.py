@@ -26,6 +26,8 @@ class Release:
         signal_at_watermark: SIGIO also when side-band crosses the watermark (K20).
         perfmon: CAP_PERFMON exists (K31).
         inherit_read: PERF_SAMPLE_READ together with inherit is allowed, with TID.
+        dead_group_first: ENODEV of a group whose task has exited comes before whatever is wrong with task and event.
+        limit_stops_tracepoints: a tracepoint that REFRESH has used up hears nothing any more, ENABLE or not (K39).
         max_trace_bytes: PERF_MAX_TRACE_SIZE.
     """
 
@@ -37,6 +39,8 @@ class Release:
     signal_at_watermark: bool
     perfmon: bool = True
     inherit_read: bool = False
+    dead_group_first: bool = False
+    limit_stops_tracepoints: bool = False
     max_trace_bytes: int = 8192
 
 
@@ -51,7 +55,7 @@ _V5_10: Final = Release(
 )
 _V6_1: Final = replace(_V5_10, attr_size=128, sample_bits=25, flag_bits=38, max_trace_bytes=8192)
 _V6_12: Final = replace(_V6_1, attr_size=136, signal_at_watermark=True, inherit_read=True)
-_V6_18: Final = replace(_V6_12, redirected_maps=False)
+_V6_18: Final = replace(_V6_12, redirected_maps=False, dead_group_first=True, limit_stops_tracepoints=True)
 _V7_2: Final = replace(_V6_18, attr_size=144, flag_bits=40)
 
 RELEASES: Final[dict[tuple[int, int], Release]] = {

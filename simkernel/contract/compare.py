@@ -232,7 +232,7 @@ def _simpler(step: Step) -> list[Step]:
     options = [replace(step, options=tuple(o for o in step.options if o != option)) for option in step.options]
     smaller = []
     for position, word in enumerate(step.words):
-        if word.isdigit() and int(word) > 1:
+        if step.verb != "fcntl" and word.isdigit() and int(word) > 1:
             words = list(step.words)
             smaller += [replace(step, words=(*words[:position], n, *words[position + 1 :])) for n in _less(int(word))]
     return smaller + options

@@ -36,6 +36,10 @@ _PATIENCE = 60.0
 """Seconds for one order: a bound for a process that hangs, not a measure."""
 
 
+_MOST_LOOKS = 10_000
+"""Until a zombie is believed to stay one: its parent may be another's child."""
+
+
 class ActorGone(RuntimeError):
     """The actor has exited, by order or otherwise, and takes no orders any more."""
 
@@ -157,6 +161,8 @@ class LinuxActor:
     def exit(self, status: int = 0) -> None:
         """_exit(2), and waits until the process is gone."""
         # The socket closes before the events of a task do; the pidfd is readable only behind both.
+        if self._control.fileno() < 0:
+            raise ActorGone(f"actor {self.pid} has exited and takes no order 'exit' any more")
         end = os.pidfd_open(self.pid)
         try:
             self._send("exit", status)
@@ -164,6 +170,16 @@ class LinuxActor:
             select.select([end], [], [], _PATIENCE)
         finally:
             os.close(end)
+        self._wait_until_reaped()
+
+    def _wait_until_reaped(self) -> None:
+        """A moment more, in which the task can still be found: then every call is refused alike."""
+        for _ in range(_MOST_LOOKS):
+            try:
+                os.kill(self.pid, 0)
+            except ProcessLookupError:
+                return
+            os.sched_yield()
 
     def close(self) -> None:
         """Ends the process if it still runs, and those it forked. Idempotent."""

@@ -15,14 +15,15 @@ from perfring import abi
 if TYPE_CHECKING:
     from simkernel.contract.raw import RawRecord
 
-__all__ = ["HIDDEN", "Names", "Writer", "decode", "identified", "is_noisy", "read_counts"]
+__all__ = ["HIDDEN", "Names", "Writer", "decode", "identified", "is_noisy", "read_counts", "record_name"]
 
 HIDDEN: Final[dict[str, str]] = {
-    "pid, tid": "the name of the actor, or ?1, ?2, ... in the order in which others appear; 0 and -1 as they are",
-    "id, stream_id, identifier": "the name of the event, or ?1, ?2, ... for those of inherited events",
+    "pid, tid": "the name of the actor, ? for all others; 0 and -1 as they are",
+    "id, identifier": "the name of the event, or ?1, ?2, ...",
+    "stream_id": "likewise, and left out where the event has inherit: parent and child may swap their events",
     "fd": "the name of the event or epoll",
     "time": "whether it is zero, and whether it steps back behind the record before",
-    "time enabled, time running": "whether each is zero",
+    "time enabled, time running": "lower bounds of 1: a real actor runs a little before and after each order",
     "ip, addr, phys_addr, registers, call chains, user stacks": "whether they are zero; how many there are is compared",
     "addresses and offsets of mappings; device, inode, generation": "that they are there",
     "length of mappings": "that it is not zero",
@@ -30,7 +31,7 @@ HIDDEN: Final[dict[str, str]] = {
     "counts of clocks": "whether they are zero",
     "counts and samples of noisy events": (
         "lower bounds: a real actor switches, faults pages and takes time. Noisy are page faults, switches, "
-        "migrations, clocks, sched tracepoints, context_switch, mmap_data, and whatever records of a whole CPU"
+        "migrations, clocks, frequencies, sched tracepoints, context_switch, mmap_data, whole CPUs"
     ),
     "rings that a noisy event may write into": (
         "head and tail are lower bounds, IN is left out of what is asked of them; of their records the types that "
@@ -40,6 +41,7 @@ HIDDEN: Final[dict[str, str]] = {
     "records of events that cannot be told apart": "type, misc and size; give them IDENTIFIER and sample_id_all",
     "the order in which epoll_wait reports": "left out, as Linux leaves it open",
     "type of a tracepoint in raw data": "left out: Linux numbers them as it boots",
+    "common_flags of a tracepoint": "without the bits of a pending reschedule",
     "cgroup": "left out",
 }
 """What is hidden: which part of a trace, and what is left of it."""
@@ -94,7 +96,7 @@ class Names:
 
     def pid(self, number: int) -> str:
         """The name of a pid or tid; 0 and -1 mean something."""
-        return {0: "0", 0xFFFFFFFF: "-1"}.get(number) or self.of("pid", number)
+        return {0: "0", 0xFFFFFFFF: "-1"}.get(number) or self._known.get(("pid", number), "?")
 
 
 @dataclass(slots=True)
@@ -129,7 +131,7 @@ class Writer:
 
 def is_noisy(attr: abi.PerfEventAttr, tracepoint: str, *, whole_cpu: bool) -> bool:
     """Whether the event counts or records what a real actor does beside its orders."""
-    if attr.context_switch or attr.mmap_data:
+    if attr.context_switch or attr.mmap_data or attr.freq:
         return True
     if attr.type == abi.PERF_TYPE_SOFTWARE and attr.config in _NOISY_SOFTWARE:
         return True
@@ -153,7 +155,7 @@ class _Reader:
     def u64(self) -> int:
         return self.take("Q")[0]
 
-    def bytes(self, count: int) -> bytes:
+    def piece(self, count: int) -> bytes:
         if self.at + count > len(self.body):
             raise struct.error(f"{count} bytes wanted at {self.at} of {len(self.body)}")
         piece = self.body[self.at : self.at + count]
@@ -167,10 +169,31 @@ class _Reader:
 
 def identified(record: RawRecord, writers: list[Writer]) -> Writer | None:
     """The event that wrote a record, as far as the record's own bytes tell, or one that is read alike."""
+    writers = [writer for writer in writers if _may_write(writer.attr, record.type)] or writers
     if len({writer.shape for writer in writers}) == 1 and len({writer.tracepoint for writer in writers}) == 1:
         own = _by_id(record, writers)
         return own or writers[0]
     return _by_id(record, writers)
+
+
+def _may_write(attr: abi.PerfEventAttr, kind: int) -> bool:
+    if kind == abi.PERF_RECORD_SAMPLE:
+        return bool(attr.sample_period)
+    flags = _FLAGS_OF.get(kind, ())
+    return not flags or any(getattr(attr, flag) for flag in flags)
+
+
+_MEMORY: Final = ("mmap", "mmap2", "mmap_data")
+_FLAGS_OF: Final = {
+    abi.PERF_RECORD_COMM: ("comm",),
+    abi.PERF_RECORD_FORK: ("task", "comm", *_MEMORY),
+    abi.PERF_RECORD_EXIT: ("task", "comm", *_MEMORY),
+    abi.PERF_RECORD_MMAP: _MEMORY,
+    abi.PERF_RECORD_MMAP2: _MEMORY,
+    abi.PERF_RECORD_SWITCH: ("context_switch",),
+    abi.PERF_RECORD_SWITCH_CPU_WIDE: ("context_switch",),
+    abi.PERF_RECORD_NAMESPACES: ("namespaces",),
+}
 
 
 def _by_id(record: RawRecord, writers: list[Writer]) -> Writer | None:
@@ -194,7 +217,7 @@ def decode(record: RawRecord, writer: Writer | None, names: Names, *, executable
         names: what stands for pids and ids.
         executable: the path that becomes ``$EXE``.
     """
-    found: dict[str, Any] = {"type": abi_name(record.type), "misc": record.misc, "size": record.size}
+    found: dict[str, Any] = {"type": record_name(record.type), "misc": record.misc, "size": record.size}
     if writer is None:
         return found
     decoder = _Decoder(record.body, writer, names, executable)
@@ -205,7 +228,7 @@ def decode(record: RawRecord, writer: Writer | None, names: Names, *, executable
     return found
 
 
-def abi_name(number: int) -> str:
+def record_name(number: int) -> str:
     """``SAMPLE`` for 9; the number itself when there is no such type."""
     return _RECORD_NAMES.get(number, str(number))
 
@@ -238,6 +261,10 @@ class _Decoder:
     def id(self) -> str:
         return self.names.of("id", self.reader.u64())
 
+    def stream(self) -> str:
+        number = self.reader.u64()
+        return "" if self.attr.inherit else self.names.of("id", number)
+
     def cpu(self) -> list[int]:
         return list(self.reader.take("II"))
 
@@ -250,17 +277,17 @@ class _Decoder:
 
     def read(self) -> list[Any]:
         values, used = _counts(self.reader.rest, self.attr, self.names, noisy=_is_clock(self.attr))
-        self.reader.bytes(used)
+        self.reader.piece(used)
         return values
 
     def chain(self) -> int:
         count = self.reader.u64()
-        self.reader.bytes(8 * count)
+        self.reader.piece(8 * count)
         return count
 
     def raw(self) -> Any:
         size = self.reader.take("I")[0]
-        return [size, self.tracepoint(self.reader.bytes(size))]
+        return [size, self.tracepoint(self.reader.piece(size))]
 
     def tracepoint(self, data: bytes) -> Any:
         fields = _TRACEPOINTS.get(self.writer.tracepoint)
@@ -275,23 +302,25 @@ class _Decoder:
             return self.names.pid(value)
         if kind == "comm":
             return value.split(b"\0")[0].decode("utf-8", "replace")
+        if kind == "flags":
+            return value & ~_NEED_RESCHED
         return "" if kind == "hidden" else value
 
     def registers(self, mask: int) -> Any:
         abi_word = self.reader.u64()
         if abi_word:
-            self.reader.bytes(8 * mask.bit_count())
+            self.reader.piece(8 * mask.bit_count())
         return abi_word
 
     def stack(self) -> Any:
         size = self.reader.u64()
         if size:
-            self.reader.bytes(size + 8)
+            self.reader.piece(size + 8)
         return size
 
     def aux(self) -> int:
         size = self.reader.u64()
-        self.reader.bytes(size)
+        self.reader.piece(size)
         return size
 
     # Whole records.
@@ -305,7 +334,7 @@ class _Decoder:
             (abi.PERF_SAMPLE_TIME, "time", self.time),
             (abi.PERF_SAMPLE_ADDR, "addr", self.address),
             (abi.PERF_SAMPLE_ID, "id", self.id),
-            (abi.PERF_SAMPLE_STREAM_ID, "stream", self.id),
+            (abi.PERF_SAMPLE_STREAM_ID, "stream", self.stream),
             (abi.PERF_SAMPLE_CPU, "cpu", self.cpu),
             (abi.PERF_SAMPLE_PERIOD, "period", self.period),
             (abi.PERF_SAMPLE_READ, "read", self.read),
@@ -328,7 +357,7 @@ class _Decoder:
 
     def side_band(self, record: RawRecord) -> dict[str, Any]:
         trailer = self.trailer(record)
-        body = getattr(self, "_" + abi_name(record.type).lower(), None)
+        body = getattr(self, "_" + record_name(record.type).lower(), None)
         found = body() if body is not None else {}
         return found | ({"rest": self.reader.rest.hex()} if self.reader.rest else {}) | trailer
 
@@ -341,7 +370,7 @@ class _Decoder:
         if start < 0:
             raise struct.error(f"no room for a trailer of {len(bits)} words in {len(record.body)} bytes")
         whole, self.reader = self.reader, _Reader(record.body[start:])
-        readers = {"tid": self.tid, "time": self.time, "cpu": self.cpu}
+        readers = {"stream": self.stream, "tid": self.tid, "time": self.time, "cpu": self.cpu}
         found: dict[str, Any] = {"id_" + name: readers.get(name, self.id)() for _, name in bits}
         self.reader = whole
         self.reader.body = record.body[:start]
@@ -354,7 +383,7 @@ class _Decoder:
         return {"tid": self.tid(), "comm": self._text()}
 
     def _text(self) -> str:
-        text = self.reader.bytes(len(self.reader.rest)).split(b"\0")[0].decode("utf-8", "surrogateescape")
+        text = self.reader.piece(len(self.reader.rest)).split(b"\0")[0].decode("utf-8", "surrogateescape")
         return "$EXE" if text == self.executable else text
 
     def _fork(self) -> dict[str, Any]:
@@ -371,11 +400,11 @@ class _Decoder:
     def _mmap2(self) -> dict[str, Any]:
         tid = self.tid()
         _, length, _ = self.reader.take("QQQ")
-        self.reader.bytes(24)
+        self.reader.piece(24)
         return {"tid": tid, "length": bool(length), "prot_flags": list(self.reader.take("II")), "path": self._text()}
 
     def _throttle(self) -> dict[str, Any]:
-        return {"time": self.time(), "id": self.id(), "stream": self.id()}
+        return {"time": self.time(), "id": self.id(), "stream": self.stream()}
 
     _unthrottle = _throttle
 
@@ -391,10 +420,12 @@ class _Decoder:
     def _namespaces(self) -> dict[str, Any]:
         tid = self.tid()
         count = self.reader.u64()
-        self.reader.bytes(16 * count)
+        self.reader.piece(16 * count)
         return {"tid": tid, "namespaces": count}
 
 
+_NEED_RESCHED: Final = 0x26
+"""Bits of common_flags: that the scheduler would like to run, by timer or otherwise."""
 _COMMON: Final = ("hidden", "flags", "preempt", "pid")
 _TRACEPOINTS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "getppid": ("HBBiI", (*_COMMON, "number")),
@@ -419,14 +450,15 @@ def _counts(data: bytes, attr: abi.PerfEventAttr, names: Names, *, noisy: bool) 
     bits = attr.read_format
     times = [bit for bit in (abi.PERF_FORMAT_TOTAL_TIME_ENABLED, abi.PERF_FORMAT_TOTAL_TIME_RUNNING) if bits & bit]
     group = bool(bits & abi.PERF_FORMAT_GROUP)
-    at, found, members = 0, [], 1
+    at, members = 0, 1
+    found: list[Any] = []
     if group:
         members = words[0]
         found.append({"members": members})
         at = 1
     value_first = [] if group else [words[0]]
     at += len(value_first)
-    shown = ["t" if word else "0" for word in words[at : at + len(times)]]
+    shown = [{"at_least": int(word > 0)} for word in words[at : at + len(times)]]
     at += len(times)
     for _ in range(members):
         value = value_first[0] if value_first else words[at]

@@ -441,6 +441,8 @@ class _Runner:
             return {"garbled": True} if not noisy else {"unsure": "garbled"}
         if noisy and (partial or raw.used > raw.size // 2 or any(r.type == abi.PERF_RECORD_LOST for r in records)):
             return {"unsure": "noise and loss"}
+        for writer in ring.writers:
+            writer.last_time = 0
         shown = [self._shown(record, ring) for record in records]
         if self.keep_bytes:
             state["bytes"] = [(record.type, record.misc, record.body.hex()) for record in records]
@@ -457,6 +459,8 @@ class _Runner:
     def _free(self, step: Step) -> Any:
         ring = self._ring_of(step)
         raw = ring.raw
+        if not ring.writable:
+            raise _Absent(f"a tail of {ring.name}")
         to = raw.head if len(step.words) < 2 else (raw.tail + self._number(step.words[1])) & _U64
         raw.free(to=to)
         return None if ring.name in self.noise.reached else to
