@@ -14,7 +14,8 @@ it, for a reader that does nothing but wait, and drains to a snapshot of head on
 * **STALLS**. Before the first wake nothing is drained, so head is the fill. k records of at most r_max bytes fit, with
   ``k = (S - 8) // r_min``, and the fullest fill is ``min(k * r_max, S - 8)``. Losses do not raise it: where k * r_max
   is the smaller one, nothing can be dropped before k records are in, and behind them not even the smallest fits. The
-  reader can be woken if and only if ``fullest > watermark``.
+  reader can be woken if and only if ``fullest > watermark``. Only PAUSE_OUTPUT drops earlier, and the LOST that follows
+  it can lift the fill over ``fullest``, never over S - 8 (K11).
 * **LIVE**. While the reader waits and the latch is clear, ``used <= watermark``: it freed up to a head that it loaded
   after the last signal, which is beyond the cursor. A record is at most r_max bytes and may have to bring a
   PERF_RECORD_LOST with it (K21, K42, K43), so ``watermark + r_max + LOST <= S - 1`` means that the next record always
@@ -61,7 +62,7 @@ class Outcome(enum.StrEnum):
     DEPENDS = "DEPENDS"
     """Some streams wake the reader; some may not, or not after a loss."""
     STALLS = "STALLS"
-    """No stream of such records ever wakes the reader. Exact."""
+    """No stream of such records ever wakes the reader of a ring that is not paused meanwhile. Exact."""
 
 
 @dataclass(frozen=True, slots=True)

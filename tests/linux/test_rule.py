@@ -159,6 +159,16 @@ def test_k11_a_sweep_of_the_boundary_agrees_everywhere(arm: Arm) -> None:
     assert not [row for row in sweep(arm, after_loss=True) if not row.agrees]
 
 
+@pytest.mark.parametrize(("pauses", "woke_at"), [(0, []), (1, [4088])])
+def test_k11_a_pause_lifts_the_fullest_level(arm: Arm, page_of_4096: None, pauses: int, woke_at: list[int]) -> None:
+    with renames(arm, COMM[32], 4087) as stream:
+        for _ in range(pauses):
+            stream.control(abi.PERF_EVENT_IOC_PAUSE_OUTPUT, 1)
+            stream.write()
+            stream.control(abi.PERF_EVENT_IOC_PAUSE_OUTPUT, 0)
+        assert stream.wakes(4096 // 32 + MANY) == woke_at
+
+
 def test_k12_dropping_counts_and_never_signals(arm: Arm) -> None:
     with renames(arm, COMM[56], 1 << 20, read_format=abi.PERF_FORMAT_LOST) as stream:
         stream.fill()
