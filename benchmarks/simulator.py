@@ -1,4 +1,4 @@
-"""The simulated kernel: a record against a plain packing loop, its import, and a session that has nothing to do."""
+"""The simulated kernel: a record against a plain packing loop, its import, exploration, and a session without work."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from benchmarks.measuring import Figure, figure, in_turns, ratio
 from perfring import KernelEvents, SessionBuilder, TracepointEvents
 from simkernel import RingBuffer, SimKernel, Writer
+from simkernel.explore import Scenario, explore, waiting_reader
 
 _RECORD = struct.Struct("=IHHQIIQQQQ")
 """A getppid sample's 56 bytes."""
@@ -39,6 +40,7 @@ def figures(*, records: int = 200_000, rounds: int = 7) -> Iterator[Figure]:
     yield ratio("simulated record / plain loop", ringed, packed, limit=4.0)
     yield figure("getppid sample, through SimKernel to a Record", _whole_way_ns(records // 10, rounds), "ns")
     yield figure("import simkernel, SimKernel loaded", _import_ms(rounds), "ms", limit=60.0)
+    yield figure("explored state, every interleaving", _explored_us(records // 20, rounds), "us", limit=600.0)
     yield figure("a simulated second of an idle 8-CPU session", _idle_ms(rounds), "ms", limit=1.0)
 
 
@@ -99,6 +101,17 @@ def _import_ms(rounds: int) -> list[float]:
 
     once()
     return [once() for _ in range(rounds)]
+
+
+def _explored_us(states: int, rounds: int) -> list[float]:
+    """CPU time for each state: 600 us are 100,000 states in a minute."""
+    scenario = Scenario(ring_bytes=128, watermark=40, records=(24,) * 6, interrupts=(16, 24), pauses=1)
+    taken = []
+    for _ in range(rounds):
+        begin = time.process_time()
+        explored = explore(waiting_reader, scenario, max_states=states)
+        taken.append((time.process_time() - begin) / explored.states * 1e6)
+    return taken
 
 
 def _idle_ms(rounds: int) -> list[float]:

@@ -27,6 +27,7 @@ and above them what drives a machine:
     faults, damage     rules that refuse, delay, drop, corrupt
     hotplug            CPUs that go offline, and things that happen later
     aio                an asyncio loop on virtual time
+    explore            every interleaving of a reader with a few writers, on the ring alone
 
 A record's way: an actor's order runs its task (tasks), says what happened (activity), which finds the events that
 listen on the task and its CPU, counts, encodes (sampling) and writes (output, ringbuf). When the ring's cursor moves,

@@ -8,7 +8,8 @@ with it, and returns an `Exploration`: how many there are, and a shortest counte
 ring is `simkernel.RingBuffer` itself, the reader any function that keeps to a `View`.
 
     scenario     what is written
-    world        the writing side in single steps, and the rules
+    cpu          one ring, its writers in single steps, and the rules
+    world        all CPUs, and what may happen next
     reading      the reader's side: a reader that can be gone back to
     search       breadth first
 """

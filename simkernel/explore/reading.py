@@ -27,14 +27,15 @@ from perfring.abi import (
     MMAP_PAGE_DATA_SIZE,
     MMAP_PAGE_DATA_TAIL,
 )
-from simkernel.explore.world import Broken
+from simkernel.explore.cpu import Broken
 from simkernel.misuse import SimulatorError
 from simkernel.ringbuf import POISON
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-    from simkernel.explore.world import Cpu, World
+    from simkernel.explore.cpu import Cpu
+    from simkernel.explore.world import World
 
 __all__ = ["ExploredMapping", "ReaderState", "View", "waiting_reader"]
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from simkernel._arguments import check_callable, check_count
+from simkernel.explore.cpu import Broken
 from simkernel.explore.reading import View
 from simkernel.explore.scenario import Scenario
-from simkernel.explore.world import Broken, World
+from simkernel.explore.world import World
 from simkernel.ringbuf import RingBuffer
 
 if TYPE_CHECKING:
@@ -196,51 +197,62 @@ class _Search:
         self._machine = machine
         self._ways: list[tuple[int, Move]] = []  # for each state: from which one it was reached first, and how
         self._transitions = self._wakeups = self._depth = 0
-        self._stuck_at: int | None = None
+        self._seen: set[_State] = set()
         self._first: _State = ((), (), ())
+        self._broken: tuple[list[Move], str] | None = None
+        self._stuck_at: int | None = None
 
     def run(self, depth: int | None, max_states: int | None) -> Exploration:
-        complete, way, finding = self._search(depth, max_states)
+        complete = self._search(depth, max_states)
         return Exploration(
             states=len(self._ways),
             transitions=self._transitions,
             depth=self._depth,
             complete=complete,
             wakeups=self._wakeups,
-            counterexample=None if way is None else self._retrace(way, finding),
+            counterexample=None if self._broken is None else self._retrace(*self._broken),
             stuck=None if self._stuck_at is None else self._retrace(self._way_to(self._stuck_at), _STUCK),
         )
 
-    def _search(self, depth: int | None, max_states: int | None) -> tuple[bool, list[Move] | None, str]:
-        """Goes on level by level: whether nothing is left; a way to a broken rule, and which one."""
-        machine, ways = self._machine, self._ways
+    def _search(self, depth: int | None, max_states: int | None) -> bool:
+        """Goes on level by level. True when nothing is left."""
         try:
-            first = self._first = machine.start()
+            self._first = self._machine.start()
         except Broken as broken:
-            return False, [], str(broken)
-        seen, level = {first}, [(0, first)]
-        ways.append((-1, _READER))
-        while level:
-            if self._depth == depth:
-                return not any(machine.moves(state) for _, state in level), None, ""
-            following: list[tuple[int, _State]] = []
-            for number, state in level:
-                for move in machine.moves(state):
-                    try:
-                        after, _ = machine.make(state, move)
-                    except Broken as broken:
-                        return False, [*self._way_to(number), move], str(broken)
-                    self._count(state, move)
-                    if after not in seen:
-                        if len(ways) == max_states:
-                            return False, None, ""
-                        seen.add(after)
-                        following.append((len(ways), after))
-                        ways.append((number, move))
-                        self._look_at(after)
+            self._broken = [], str(broken)
+            return False
+        self._seen.add(self._first)
+        self._ways.append((-1, _READER))
+        level = [(0, self._first)]
+        while level and self._depth != depth:
+            following = self._expand(level, max_states)
+            if following is None:
+                return False
             self._depth += bool(following)
             level = following
-        return True, None, ""
+        return not any(self._machine.moves(state) for _, state in level)
+
+    def _expand(self, level: list[tuple[int, _State]], max_states: int | None) -> list[tuple[int, _State]] | None:
+        """The new states one step further, or None when the search is over."""
+        machine, ways, seen = self._machine, self._ways, self._seen
+        following = []
+        for number, state in level:
+            for move in machine.moves(state):
+                try:
+                    after, _ = machine.make(state, move)
+                except Broken as broken:
+                    self._broken = [*self._way_to(number), move], str(broken)
+                    return None
+                self._count(state, move)
+                if after in seen:
+                    continue
+                if len(ways) == max_states:
+                    return None
+                seen.add(after)
+                following.append((len(ways), after))
+                ways.append((number, move))
+                self._look_at(after)
+        return following
 
     def _count(self, state: _State, move: Move) -> None:
         self._transitions += 1

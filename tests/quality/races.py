@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 from perfring.abi import HEADER, MMAP_PAGE_DATA_HEAD, MMAP_PAGE_DATA_TAIL, PERF_RECORD_LOST
 from simkernel import RingBuffer, Writer
@@ -497,6 +497,5 @@ class MovesTheCursorOnceMore(RingBuffer):
 class TakesNoWatermark(RingBuffer):
     """Whatever is asked for, it signals at half the ring, which is what 0 means (K8)."""
 
-    def reserve(self, writer: Writer, size: int) -> int:
-        self.watermark = self.data_size // 2
-        return super().reserve(writer, size)
+    def __init__(self, data_size: int, **arguments: Any) -> None:
+        super().__init__(data_size, **arguments | {"watermark": 0})
