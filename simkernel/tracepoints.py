@@ -83,9 +83,11 @@ class Tracepoint:
     for_all: bool = False
     align: int = 4
 
-    def values(self, pid: int, given: dict[str, int | str]) -> dict[str, int | str]:
-        """All fields, the common ones too, for a filter to look at."""
-        return {"common_type": self.id, "common_flags": 0, "common_preempt_count": 1, "common_pid": pid, **given}
+    def values(self, pid: int, given: dict[str, int | str], *, comm: str, cpu: int) -> dict[str, int | str]:
+        """All fields, the common ones too, for a filter to look at; and the task's name and CPU."""
+        common = {"common_type": self.id, "common_flags": 0, "common_preempt_count": 1, "common_pid": pid}
+        # A field of the tracepoint's own hides what every tracepoint has.
+        return {"comm": comm, "COMM": comm, "cpu": cpu, "CPU": cpu, **common, **given}
 
     @property
     def size(self) -> int:
