@@ -54,13 +54,17 @@
   let last = Promise.resolve();
   const again = () => (last = last.then(drawAll));
   dark.addEventListener("change", again);
-  // Both at once, not one after another: the browser prints when the handler returns.
+  // Paper cannot be hovered over: it gets the numbers of each ring. All at once, for the browser prints on our return.
+  let unfolded = [];
   addEventListener("beforeprint", () => {
     printing = true;
+    unfolded = [...document.querySelectorAll("figcaption details:not([open])")];
+    unfolded.forEach((numbers) => (numbers.open = true));
     ids.forEach(draw);
   });
   addEventListener("afterprint", () => {
     printing = false;
+    unfolded.forEach((numbers) => (numbers.open = false));
     again();
   });
   again();

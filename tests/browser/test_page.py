@@ -151,6 +151,15 @@ def test_a_dark_page_is_printed_in_the_light(opened: Callable[[int, str], Browse
     assert browser.evaluate("document.getElementById('run0-0-0').layout.paper_bgcolor") == "#16181c"
 
 
+def test_paper_has_the_numbers_that_a_screen_hides(browser: Browser) -> None:
+    unfolded = "[...document.querySelectorAll('figcaption details')].filter((numbers) => numbers.open).length"
+    before = browser.evaluate(unfolded)
+    browser.evaluate("dispatchEvent(new Event('beforeprint'))")
+    printed = browser.evaluate(unfolded)
+    browser.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert (before, printed, browser.evaluate(unfolded)) == (0, 4, 0)
+
+
 def test_who_listens_finds_names_for_everything(browser: Browser) -> None:
     tree: list[dict[str, Any]] = browser.call("Accessibility.getFullAXTree")["nodes"]
     named = {(node["role"]["value"], node.get("name", {}).get("value", "")) for node in tree if "role" in node}
