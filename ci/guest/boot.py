@@ -28,7 +28,10 @@ _PANIC: Final = b"Kernel panic - not syncing"
 # No AVX: the C library would use it, and it is emulated piece by piece.
 _CPU: Final = "Nehalem"
 # What guards against other users of the CPU, or judges every system call, costs an emulated one most of its time.
-_KERNEL_ARGUMENTS: Final = "console=ttyS0 panic=-1 loglevel=4 rdinit=/init mitigations=off apparmor=0 audit=0"
+_KERNEL_ARGUMENTS: Final = (
+    # A kernel that got stuck says where, and ends: the emulator's exchange between CPUs gets lost now and then.
+    "console=ttyS0 loglevel=4 panic=-1 oops=panic softlockup_panic=1 rdinit=/init mitigations=off apparmor=0 audit=0"
+)
 
 
 class GuestFailed(Exception):
@@ -38,11 +41,12 @@ class GuestFailed(Exception):
         reason: how it died.
         console: the last lines of its console.
         frames: what it delivered before.
+        boot_seconds: until the first frame, 0 if none came.
     """
 
-    def __init__(self, reason: str, console: str, frames: Mapping[str, bytes]) -> None:
+    def __init__(self, reason: str, console: str, frames: Mapping[str, bytes], *, boot_seconds: float = 0.0) -> None:
         self.reason = reason
-        self.console = console
+        self.boot_seconds = boot_seconds
         self.frames = dict(frames)
         super().__init__(f"{reason}; the last lines of its console:\n{console or '(nothing)'}")
 
@@ -172,11 +176,12 @@ class _Guest:
             self._fail(f"not done within {limits.total:.0f} s")
         if self._booted is None and now - self._began > limits.boot:
             self._fail(f"not booted within {limits.boot:.0f} s")
-        if now - self._heard > limits.silence:
+        if self._booted is not None and now - self._heard > limits.silence:
             self._fail(f"silent for {limits.silence:.0f} s")
 
     def _fail(self, reason: str) -> None:
-        raise GuestFailed(reason, last_lines(self._console.read_bytes()), self._frames)
+        console = last_lines(self._console.read_bytes())
+        raise GuestFailed(reason, console, self._frames, boot_seconds=self._booted or 0.0)
 
 
 def last_lines(console: bytes) -> str:

@@ -116,6 +116,7 @@ class Matrix:
         try:
             done = boot(command, console, limits=Limits(total=self.plan.seconds))
         except GuestFailed as failed:
+            verdict.boot_seconds = failed.boot_seconds
             verdict.failures.append(str(failed))
             return failed.frames
         except FileNotFoundError:
