@@ -7,9 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from perfring.geometry import Outcome, watermark_verdict
-from tests.proofs.bounded import Run, counterexample, execute
+from tests.proofs.bounded import Run, counterexample, execute, search
+from tests.proofs.logic import Truth, all_of, negation
 from tests.proofs.machine import Machine, in_step
-from tests.proofs.model import RESTING, Args, Ring
+from tests.proofs.model import RESTING, Args, Ring, State, is_record, quiet, used
 from tests.proofs.theorems import (
     EXACT,
     IN_PLACE,
@@ -112,6 +113,25 @@ def test_at_the_largest_live_watermark_k43_does_not_stick() -> None:
     record = Args(56, 24)
     machine, _ = in_step(ring, [*[("send", record)] * 71, ("pause", Args()), ("send", record), ("resume", Args())])
     machine.do("send", record)
+    assert machine.buffer.latch
+
+
+def _live_page(ring: Ring) -> Truth:
+    return all_of(LIVE.hypothesis(ring), ring.size == 4096, ring.start == 0, ring.largest_lost == 24)
+
+
+def test_a_live_ring_comes_to_the_edge_that_its_bound_allows() -> None:
+    """What (b) claims is claimed of something: a reader at rest, the level at the watermark, and a LOST due."""
+
+    def not_at_the_edge(ring: Ring, state: State, args: Args) -> Truth:
+        at_rest = all_of(state.phase == RESTING, quiet(state), negation(state.paused), state.lost > 0)
+        edge = all_of(at_rest, used(state) == ring.watermark, used(state) + args.size + 24 == ring.size - 8)
+        return negation(all_of(edge, is_record(ring, args)))
+
+    run = search(_live_page, ("send", "pause", "resume"), not_at_the_edge, depth=6)
+    assert run is not None
+    machine = _replayed(run)
+    machine.do("send", run.choice)
     assert machine.buffer.latch
 
 
