@@ -66,10 +66,8 @@ def test_a_panic_is_told_with_the_console(qemu: FakeQemu) -> None:
 
 
 def test_what_came_before_a_panic_is_kept(qemu: FakeQemu) -> None:
-    script = (
-        "port.write(encode('hello', b'{}') + encode('bye', b'')[:-3]); console.write(b'Kernel panic - not syncing')"
-    )
-    failure = qemu.failure(script)
+    sent = "port.write(encode('hello', b'{}') + encode('bye', b'')[:-3])"
+    failure = qemu.failure(f"{sent}; console.write(b'Kernel panic - not syncing')")
     assert failure.frames == {"hello": b"{}"}
     assert "in the middle of a frame" in failure.reason
 
@@ -88,7 +86,7 @@ def test_a_guest_that_never_boots_is_given_up(qemu: FakeQemu) -> None:
 
 
 def test_a_guest_that_hangs_is_given_up(qemu: FakeQemu) -> None:
-    script = "port.write(encode('hello', b'{}')); console.write(b'agent: K14\\n')\nwhile True: time.sleep(1)"
+    script = "console.write(b'agent: K14\\n'); port.write(encode('hello', b'{}'))\nwhile True: time.sleep(1)"
     failure = qemu.failure(script, limits=Limits(boot=60, silence=0.5, total=60))
     assert "silent for" in failure.reason
     assert "agent: K14" in str(failure)

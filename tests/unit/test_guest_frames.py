@@ -33,7 +33,7 @@ def test_what_is_no_frame_is_refused(garbage: bytes) -> None:
 
 def test_a_damaged_frame_is_refused() -> None:
     damaged = STREAM[:-1] + bytes([STREAM[-1] ^ 1])
-    with pytest.raises(BadFrame, match="'checks/log' of .* bytes arrived damaged"):
+    with pytest.raises(BadFrame, match=r"'checks/log' of .* bytes arrived damaged"):
         list(FrameReader().feed(damaged))
 
 
