@@ -34,6 +34,7 @@ class World:
         mix: payloads of BPF output, by weight; often none, for `build` has to expect them of any size.
         calls: getppid calls and renames, by CPU; each is one sample.
         emits: the acts that put out numbered payloads, by CPU.
+        actors: the tasks.
         signals: how often the kernel signalled, by CPU.
         warned: whether `build` found the watermark doubtful.
     """
@@ -43,12 +44,14 @@ class World:
     page_size: int
     pages: int
     preemption: float
+    budget: int | None
     watermark: int | None
     sampling: dict[str, Any]
     mix: dict[int, float]
     programs: list[tuple[Any, ...]]
     calls: Counter[int] = field(default_factory=Counter)
     emits: dict[int, Emit] = field(default_factory=dict)
+    actors: list[Actor] = field(default_factory=list)
     signals: Counter[int] = field(default_factory=Counter)
     warned: bool = False
 
@@ -66,14 +69,10 @@ class World:
             seed=self.seed,
         )
         self.emits = {cpu: Emit(self.mix or 0) for cpu in self.cpus}
-        self.spawn(kernel)
-        return kernel
-
-    def spawn(self, kernel: SimKernel) -> None:
-        """The tasks, once or once more."""
         for number, program in enumerate(self.programs):
             cpu = self.cpus[number % len(self.cpus)]
-            kernel.spawn(self._workload(cpu, *program), cpu=cpu)
+            self.actors.append(kernel.spawn(self._workload(cpu, *program), cpu=cpu))
+        return kernel
 
     def _workload(self, cpu: int, kind: str, rate: int, count: int, sleeps: bool) -> Workload:
         between = Sleep if sleeps else Spend
@@ -107,19 +106,24 @@ class World:
         return self.watermark is not None and self.watermark + largest + 48 <= self.ring_bytes - 1
 
     def builder(self) -> SessionBuilder:
-        """A session on the whole machine."""
+        """A session on everything that happens."""
         events = TracepointEvents(GETPPID, **self.sampling) + TracepointEvents("task:task_rename")
         builder = SessionBuilder().with_page_count(self.pages).with_tracepoint_events(events)
         if self.mix:
             builder = builder.with_bpf_output_events(BpfOutputEvents())
+        if self.budget is not None:
+            builder = builder.with_drain_budget(self.budget)
         return builder if self.watermark is None else builder.with_wakeup_watermark(self.watermark)
 
     @contextmanager
-    def session(self, kernel: SimKernel) -> Iterator[Session]:
-        """Open and recording."""
+    def session(self, kernel: SimKernel, *, of_tasks: bool = False) -> Iterator[Session]:
+        """Open and recording, the whole machine or the tasks alone."""
+        builder = self.builder()
+        for actor in self.actors if of_tasks else []:
+            builder = builder.with_target_pid(actor.pid)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", WatermarkStallWarning)
-            session = self.builder().build(kernel)
+            session = builder.build(kernel)
         self.warned = bool(caught)
         with session:
             if self.mix:
@@ -179,13 +183,14 @@ def worlds(
     kinds: tuple[str, ...] = KINDS,
     mixes: st.SearchStrategy[dict[int, float]] = MIXES,
     rates: tuple[int, ...] = RATES,
+    sleeps: tuple[bool, ...] = (False, True),
 ) -> World:
     """Machines of one to three CPUs, whose numbers may have gaps, with a few hundred events."""
     page_size = draw(st.sampled_from([4096, 4096, 16384, 65536]))
     pages = draw(st.integers(1, 4 if page_size == 4096 else 2))
     size = ring_data_bytes(pages, page_size)
     program = st.tuples(
-        st.sampled_from(kinds), st.sampled_from(rates), st.integers(1, 300) | st.just(300), st.booleans()
+        st.sampled_from(kinds), st.sampled_from(rates), st.integers(1, 300) | st.just(300), st.sampled_from(sleeps)
     )
     return World(
         seed=draw(st.integers(0, 2**32)),
@@ -193,6 +198,7 @@ def worlds(
         page_size=page_size,
         pages=pages,
         preemption=draw(st.sampled_from([0.0, 0.5, 1.0])),
+        budget=draw(st.sampled_from([None, None, 1, 500])),
         watermark=draw(
             st.none() | st.integers(1, size // 2) | st.integers(1, size - 1) | st.integers(size * 3 // 4, size - 1)
         ),
