@@ -84,10 +84,10 @@ class Actor:
         Raises:
             OSError: EINVAL: there is no such CPU, or it is offline.
         """
-        target = self._machine.cpus.get(cpu)
-        if target is None or not target.online:
-            raise os_error(errno.EINVAL)
         with self._order():
+            target = self._machine.cpus.get(cpu)
+            if target is None or not target.online:
+                raise os_error(errno.EINVAL)
             self._machine.scheduler.move(self._task, target)
             self._take(_SYSCALL_NS)
 

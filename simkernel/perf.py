@@ -278,5 +278,7 @@ class Perf:
         event.pending = 0
 
     def _hung_up(self, event: PerfEvent) -> None:
-        if event.file is not None and event.hung_up:
-            event.file.wake()
+        """A task is gone: whoever waits for the ring looks, for he may find POLLHUP. Without a ring nobody is told."""
+        for member in reversed(event.ring.events if event.ring is not None else ()):
+            if member.file is not None:
+                member.file.wake()

@@ -79,8 +79,10 @@ def sampling_kind(rng: random.Random) -> str:
 def sampling(rng: random.Random) -> dict[str, Any]:
     """An event with samples of a known size."""
     sample_type = _sample_type(rng)
-    attr = {"sample_type": sample_type, "sample_period": rng.choices([1, 2, 3, 10], [85, 5, 5, 5])[0]}
-    return attr | _common(rng) | _wakeup(rng, sample_bytes(sample_type))
+    attr = {"sample_type": sample_type, "sample_period": rng.choices([1, 2, 3, 10], [85, 5, 5, 5])[0]} | _common(rng)
+    if "inherit" in attr:
+        attr["sample_period"] = 1  # parent and child may swap their events, and with them what is left of a period
+    return attr | _wakeup(rng, sample_bytes(sample_type))
 
 
 def side_band(rng: random.Random) -> dict[str, Any]:

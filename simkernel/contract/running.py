@@ -24,9 +24,11 @@ from simkernel.contract.symbols import (
     IOCTLS,
     OPEN_FLAGS,
     POLL_EVENTS,
+    TRACEPOINTS,
     attr_of,
     number_in,
     spelled,
+    tracepoint_id,
 )
 from simkernel.misuse import ActorExited, SimulatorError
 
@@ -50,16 +52,6 @@ BAD_FD: Final = 1 << 29
 
 _DEAD_PID: Final = (1 << 22) - 3
 _U64: Final = (1 << 64) - 1
-_TRACEFS: Final = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
-_TRACEPOINTS: Final = {
-    "getppid": "syscalls/sys_enter_getppid",
-    "getppid_exit": "syscalls/sys_exit_getppid",
-    "rename": "task/task_rename",
-    "sched_switch": "sched/sched_switch",
-    "sched_fork": "sched/sched_process_fork",
-    "sched_exec": "sched/sched_process_exec",
-    "sched_exit": "sched/sched_process_exit",
-}
 _ALWAYS_NOISE: Final = frozenset(
     {
         abi.PERF_RECORD_SWITCH,
@@ -277,10 +269,7 @@ class _Runner:
     # Events.
 
     def _tracepoint_id(self, name: str) -> int:
-        for root in _TRACEFS:
-            with contextlib.suppress(FileNotFoundError):
-                return int(self.kernel.read_text(f"{root}/events/{_TRACEPOINTS.get(name, name)}/id"))
-        raise ValueError(f"this kernel has no tracepoint {name}")
+        return tracepoint_id(self.kernel, TRACEPOINTS.get(name, name))
 
     def _open(self, step: Step) -> None:
         attr, tracepoint = attr_of(step, self._tracepoint_id)

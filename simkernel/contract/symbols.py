@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
 from perfring import abi
@@ -9,6 +10,7 @@ from perfring import abi
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from perfring.kernel import Kernel
     from simkernel.contract.program import Step
 
 __all__ = [
@@ -21,9 +23,11 @@ __all__ = [
     "READ_FORMAT",
     "SAMPLE_TYPE",
     "SOFTWARE",
+    "TRACEPOINTS",
     "attr_of",
     "number_in",
     "spelled",
+    "tracepoint_id",
 ]
 
 POLL_EVENTS: Final = {"IN": 1, "PRI": 2, "OUT": 4, "ERR": 8, "HUP": 16, "NVAL": 32, "RDNORM": 64}
@@ -69,6 +73,18 @@ SOFTWARE: Final = {
 }
 """PERF_COUNT_SW_*, as ``perf list`` spells them."""
 
+TRACEPOINTS: Final = {
+    "getppid": "syscalls/sys_enter_getppid",
+    "getppid_exit": "syscalls/sys_exit_getppid",
+    "rename": "task/task_rename",
+    "sched_switch": "sched/sched_switch",
+    "sched_fork": "sched/sched_process_fork",
+    "sched_exec": "sched/sched_process_exec",
+    "sched_exit": "sched/sched_process_exit",
+}
+"""The tracepoints that programs know, and where tracefs has them."""
+_TRACEFS: Final = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
+
 _BITS: Final = {"sample_type": SAMPLE_TYPE, "read_format": READ_FORMAT}
 
 
@@ -95,6 +111,18 @@ def spelled(number: int, symbols: Mapping[str, int]) -> str:
     words = [word for word, bit in symbols.items() if number & bit]
     rest = number & ~sum(symbols[word] for word in words)
     return "|".join([*words, hex(rest)] if rest else words) or "0"
+
+
+def tracepoint_id(kernel: Kernel, path: str) -> int:
+    """The number of a tracepoint, by its path below ``events`` of tracefs.
+
+    Raises:
+        ValueError: this kernel has none of that name, or no tracefs.
+    """
+    for root in _TRACEFS:
+        with contextlib.suppress(FileNotFoundError):
+            return int(kernel.read_text(f"{root}/events/{path}/id"))
+    raise ValueError(f"no events/{path}/id below {' or '.join(_TRACEFS)}: mount tracefs, or the kernel has none such")
 
 
 def attr_of(step: Step, tracepoint_id: Callable[[str], int]) -> tuple[abi.PerfEventAttr, str]:

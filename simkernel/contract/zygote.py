@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from perfring import abi
 from simkernel.contract.arm import LinuxArm
+from simkernel.contract.symbols import TRACEPOINTS, tracepoint_id
 
 if TYPE_CHECKING:
     from simkernel.contract.linux_actor import LinuxActor
@@ -23,6 +25,13 @@ class ZygoteArm(LinuxArm):
         self._zygote = super().actor(self.kernel.online_cpus()[0])
         self._zygote.prepare()
         self._lent: list[LinuxActor] = []
+        self._kept = [self._keep(path) for path in TRACEPOINTS.values()]
+
+    def _keep(self, tracepoint: str) -> int:
+        """An event of a tracepoint that stays: when the last one closes, Linux waits for every CPU, some 20 ms."""
+        number = tracepoint_id(self.kernel, tracepoint)
+        attr = abi.PerfEventAttr(type=abi.PERF_TYPE_TRACEPOINT, config=number, disabled=True)
+        return self.kernel.perf_event_open(attr, self._zygote.pid, -1, -1, abi.PERF_FLAG_FD_CLOEXEC)
 
     def actor(self, cpu: int = 0) -> LinuxActor:
         """A fork of the one that is kept; see `Arm`."""
@@ -42,3 +51,10 @@ class ZygoteArm(LinuxArm):
             self._bpf.close()
             self._bpf = None
         self.kernel.take_signals()
+
+    def close(self) -> None:
+        """See `Arm`."""
+        for fd in self._kept:
+            self.kernel.close(fd)
+        self._kept.clear()
+        super().close()

@@ -297,7 +297,7 @@ _COUNTING: Final = (
     ),
     mutant(
         "events of a CPU hear nothing",
-        (_HIT, "for context in (task.cpu.context, task.context):", "for context in (task.context,):"),
+        (_HIT, "for context in (task.context, task.cpu.context):", "for context in (task.context,):"),
     ),
     mutant(
         "page faults are not counted",
@@ -331,9 +331,9 @@ _COUNTING: Final = (
         "the dummy counts faults",
         (
             _HIT,
-            "for context in (task.cpu.context, task.context):",
+            "for context in (task.context, task.cpu.context):",
             (
-                "for context in (task.cpu.context, task.context):\n"
+                "for context in (task.context, task.cpu.context):\n"
                 "        for event in context.active.get((1, 9), ()):\n            event.count += count"
             ),
         ),
