@@ -23,7 +23,7 @@ class Fill(NamedTuple):
         at_ns: nanoseconds since the beginning of the timeline.
         head: bytes ever published, data_head.
         tail: bytes ever given back, data_tail.
-        wakeup: the kernel's wakeup cursor (K12), or None where the kernel does not show it.
+        wakeup: the kernel's wakeup cursor (K7), or None where the kernel does not show it.
     """
 
     at_ns: int

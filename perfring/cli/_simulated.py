@@ -46,6 +46,9 @@ def show_list() -> None:
 def show_runs(runs: Sequence[Run], healthy: Sequence[bool]) -> None:
     """The runs of one scenario side by side, and what to change in each."""
     console = Console(highlight=False)
+    if console.is_terminal:  # first, so that what one must know stands where one looks: at the end
+        for ran in runs:
+            _draw(console, ran.timeline)
     results = [ran.result for ran in runs]
     _head(console, results[0].scenario)
     labels = _labels([result.scenario for result in results])
@@ -53,18 +56,15 @@ def show_runs(runs: Sequence[Run], healthy: Sequence[bool]) -> None:
     for ran, label in zip(runs, labels, strict=True):
         console.print()
         _say(console, ran, label)
-    if console.is_terminal:
-        for ran in runs:
-            _draw(console, ran.timeline)
 
 
 def _draw(console: Console, timeline: Timeline) -> None:
-    """The picture; what else there is to say stands above it already."""
+    """The picture; what else there is to say stands in the table."""
     from perfring.picture import terminal
 
     picture = terminal(replace(timeline, facts={}), width=max(console.width, _NARROWEST), colour=not console.no_color)
-    console.print()
     console.print(Text.from_ansi(picture), soft_wrap=True)
+    console.print()
 
 
 def _head(console: Console, scenario: Scenario) -> None:

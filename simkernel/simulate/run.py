@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from contextlib import closing
+from random import Random
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from perfring.picture.thinning import thin_fills
 from perfring.timeline import RingTimeline, Timeline
 from simkernel.simulate.advice import advice
 from simkernel.simulate.planning import prepare, spawn_writers
 from simkernel.simulate.readers import READERS
 from simkernel.simulate.result import Result, result_of
-from simkernel.simulate.thinning import thinned
 from simkernel.simulate.watching import WatchedKernel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from perfring.geometry import Verdict
     from perfring.statistics import SessionStatistics
+    from perfring.timeline import Latency
     from simkernel.simulate.scenario import Scenario
     from simkernel.simulate.watching import RingWatch
 
@@ -98,13 +100,25 @@ def _ring_timeline(watch: RingWatch, result: Result) -> RingTimeline:
         cpu=watch.cpu,
         ring_bytes=watch.ring.buffer.data_size,
         watermark=watch.ring.buffer.watermark,
-        fills=thinned(watch.fills, _MOST_POINTS, height=lambda fill: fill.used),
+        fills=tuple(thin_fills(watch.fills, limit=_MOST_POINTS)),
         wakes=tuple(watch.wakes),
         drains=tuple(watch.drains),
         losses=tuple(watch.losses),
-        latencies=thinned(watch.latencies, _MOST_POINTS, height=lambda latency: latency.ns),
+        latencies=_fair_choice(watch.latencies),
         stalled=watch.cpu in result.stalled,
     )
+
+
+def _fair_choice(latencies: Sequence[Latency]) -> tuple[Latency, ...]:
+    """Each as likely as any other, so that they have the percentiles of all, and the longest.
+
+    At random, for what repeats itself with every wakeup must not meet a choice that repeats itself; the same each time.
+    """
+    if len(latencies) <= _MOST_POINTS:
+        return tuple(latencies)
+    longest = max(range(len(latencies)), key=lambda index: latencies[index].ns)
+    chosen = Random(0).sample(range(len(latencies)), _MOST_POINTS)
+    return tuple(latencies[index] for index in sorted({longest, *chosen}))
 
 
 def _facts(result: Result, words: tuple[str, ...]) -> dict[str, str]:

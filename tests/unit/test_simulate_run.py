@@ -180,6 +180,16 @@ def test_a_long_timeline_is_thinned_and_keeps_its_peaks() -> None:
     assert max(fill.used for fill in ring.fills) == ran.result.highest_fill
 
 
+def test_of_many_latencies_a_fair_choice_is_kept_and_the_longest() -> None:
+    ran = _run(rate=20_000, cpus=1, watermark=2048)
+    waits = sorted(latency.ns for latency in ran.timeline.rings[0].latencies)
+    assert len(waits) in (2000, 2001)
+    assert ran.result.p50 is not None
+    assert ran.result.worst is not None
+    assert waits[-1] == ran.result.worst.ns
+    assert abs(waits[1000] - ran.result.p50.ns) < ran.result.p50.ns / 10
+
+
 def test_losses_in_the_timeline_are_those_of_the_result() -> None:
     ran = _run(delay="40ms", rate=8000)
     assert sum(ring.lost for ring in ran.timeline.rings) == ran.result.lost > 0
