@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import Executor
 
+    from perfring.timeline import Timeline
     from simkernel.simulate import Result, Run, Scenario
 
 __all__ = ["simulate"]
@@ -42,8 +43,8 @@ def simulate(
 
     Needs no privilege and no Linux; time is virtual, and the same scenario always comes to the same.
 
-    Exit status: 0 when every run is healthy, 1 when one stalls, loses more than --loss, or is later than --latency, or
-    when no setting of a sweep is within these limits; 2 for bad input.
+    Exit status: 0 when every run is healthy, 1 when one stalls, is woken far beyond its watermark, loses more than
+    --loss, or is later than --latency, or when no setting of a sweep is within these limits; 2 for bad input.
     """
     if list_all:
         _list(json=json)
@@ -129,6 +130,10 @@ def _run(scenarios: tuple[Scenario, ...], latency: float | None, loss: float, ht
     """True when every run is within the limits."""
     from simkernel.simulate import run
 
+    if html is not None:
+        from perfring.picture import require_plotly
+
+        require_plotly()
     runs = []
     with _progress(len(scenarios)) as tell:
         for number, scenario in enumerate(scenarios):
@@ -155,7 +160,16 @@ def _draw(runs: list[Run], path: str) -> None:
     from perfring.picture import write_page
 
     scenario = runs[0].result.scenario
-    write_page([ran.timeline for ran in runs], path, title=scenario.name, intro=[scenario.about] * bool(scenario.about))
+    write_page([_named(ran) for ran in runs], path, title=scenario.name, intro=[scenario.about] * bool(scenario.about))
+
+
+def _named(ran: Run) -> Timeline:
+    """The one setting in which the built-in scenarios differ beside the reader belongs to the name of the run."""
+    from dataclasses import replace
+
+    latency = ran.result.scenario.latency
+    bound = "" if latency is None else f", within {latency * 1000:g} ms"
+    return replace(ran.timeline, title=ran.timeline.title + bound)
 
 
 def _run_dict(ran: Run, healthy: bool) -> dict[str, Any]:

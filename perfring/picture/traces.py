@@ -32,7 +32,8 @@ HEADROOM: Final = 1.14
 
 _SYMBOLS: Final = {"drained": "triangle-down", "woken": "triangle-up", "spurious": "diamond-open", "lost": "x"}
 _COLORS: Final = {"drained": "@drain", "woken": "@wake", "spurious": "@spurious", "lost": "@lost"}
-_FEW: Final = 4
+_FEW: Final = 4  # so few marks have room for words
+_CROWD: Final = 200  # so many stand too close for all of them to be seen
 _TIME_UNITS: Final = (("s", 1_000_000_000), ("ms", 1_000_000), ("µs", 1_000), ("ns", 1))
 
 
@@ -141,7 +142,7 @@ class Traces:
             "name": "fill",
             "type": "scatter",
             "mode": "lines",
-            "line": {"shape": "hv", "width": 1.6, "color": "@fill"},
+            "line": {"shape": "hv", "width": 1.6 if len(self.ring.drains) <= _CROWD else 0.6, "color": "@fill"},
             "fill": "tozeroy",
             "fillcolor": "@fillarea",
             "x": [self.time.at(fill.at_ns) for fill in fills],
@@ -168,6 +169,8 @@ class Traces:
             "type": "scatter",
             "mode": "lines",
             "line": {"shape": "hv", "width": 1.4, "color": "@cursor", "dash": "dot"},
+            # It leaps up at each wake until the drain: so often that it would hide everything, it goes to the back.
+            "opacity": 1 if len(self.ring.wakes) <= _CROWD else 0.45,
             "x": [self.time.at(fill.at_ns) for fill in fills],
             "y": due,
             "hoverinfo": "skip",
@@ -229,7 +232,12 @@ class Traces:
             "name": lane,
             "type": "scatter",
             "mode": "markers",
-            "marker": {"symbol": _SYMBOLS[lane], "size": 10, "color": _COLORS[lane], "line": edge},
+            "marker": {
+                "symbol": _SYMBOLS[lane],
+                "size": 10 if len(found) <= _CROWD else 8,
+                "color": _COLORS[lane],
+                "line": edge,
+            },
             "cliponaxis": False,
             "x": [self.time.at(mark.first_ns) for mark in found],
             "y": list(y),

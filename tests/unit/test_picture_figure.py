@@ -173,3 +173,9 @@ def test_a_long_run_is_not_drawn_point_by_point() -> None:
     story = Story(2048, react_ns=4 * STEP_NS).run(100_000)
     picture = figure(story.ring(), 100_000 * STEP_NS)
     assert len(json.dumps(picture)) < 1_000_000
+
+
+def test_a_crowd_of_wakes_does_not_hide_the_fill() -> None:
+    crowd = replace(healthy(records=10_000), rings=(Story(2048, react_ns=STEP_NS).run(10_000).ring(),))
+    (few,), (many,) = _traces(healthy(), "next wake"), _traces(crowd, "next wake")
+    assert few["opacity"] > many["opacity"] > 0
