@@ -25,6 +25,6 @@ class LiveMachine(RawMachine):
 
 def test_the_model_of_many_rings_is_what_the_kernel_does() -> None:
     few = settings(examples(12), stateful_step_count=30, derandomize=True, phases=[Phase.generate], database=None)
-    run_state_machine_as_test(LiveMachine, settings=few)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(LiveMachine, settings=few)
     missing = {"woken", "lost", "drained", "epoll HUP", "exited", "redirected"} - set(LiveMachine.outcomes)
     assert not missing, f"never met: {sorted(missing)}"

@@ -328,9 +328,10 @@ class Machine:
             if task in event.tasks and event.ring is not None:
                 self._wake(*event.ring.members)
 
-    def _report(self, kind: int, task: Task, events: Iterable[Event]) -> None:
+    def _report(self, kind: int, task: Task, events: list[Event]) -> None:
         front = struct.pack("=IIII", task.pid, task.parent, task.pid, task.parent)
-        for event in events:
+        # Measured on 6.18: of several events of one task, that which was opened last is the first to write.
+        for event in reversed(events):
             self._write(event, event.side_band(kind, front, rest=8))
 
     def _write(self, event: Event, record: Record) -> None:
@@ -393,7 +394,6 @@ class Machine:
         candidates, self.ready = self.ready, []
         latched = {item.event.ring: item.event.ring.latch for item in candidates if item.event.ring is not None}
         asked = dict.fromkeys(latched, False)
-        # Those that cannot report IN may or may not be the ones that take it; the others are looked for in the answer.
         for item in candidates:
             ring = item.event.ring
             if item.event.over or ring is None:
@@ -413,9 +413,13 @@ class Machine:
                 complaints.append(f"no IN of any of the fds {[item.fd for item in askers]}")
             if ring is not None and asked[ring]:
                 ring.latch = False
+        self._rearm(reported)
+        return complaints + [f"fd {fd} was reported with {events:#x}" for fd, events in left]
+
+    def _rearm(self, reported: list[Item]) -> None:
+        """What was reported is disarmed, forgotten until it is woken again, or asked anew next time."""
         for item in reported:
             if item.mask & ONESHOT:
                 item.mask &= EDGE | ONESHOT
             elif not item.mask & EDGE:
                 self.ready.append(item)
-        return complaints + [f"fd {fd} was reported with {events:#x}" for fd, events in left]
