@@ -66,14 +66,14 @@ def test_the_model_and_the_ring_go_in_step(data: st.DataObject) -> None:
     in_step(ring, [(name, args) for name, args, _ in walk(ring, pick, ALL, 25)])
 
 
-def test_two_thousand_long_walks_go_in_step() -> None:
-    _walk_together(2000)
+def test_a_thousand_long_walks_go_in_step() -> None:
+    _walk_together(1000)
 
 
 @pytest.mark.parametrize("planted", [pytest.param(planted, id=planted.name) for planted in MUTANTS])
 def test_a_bug_in_the_ring_is_out_of_step(planted: Mutant) -> None:
     with planted.planted(), pytest.raises(AssertionError, match="after step"):
-        _walk_together(2000)
+        _walk_together(1000)
 
 
 def _happenings(before: State, name: str, args: Args, after: State, ring: Ring) -> list[str]:
