@@ -18,6 +18,7 @@ __all__ = ["main", "status", "table"]
 
 _QEMU: Final = "qemu-system-x86_64"
 _SHOWN: Final = 5
+_WIDEST: Final = 160
 _GUESTS: Final = 2
 _HEADINGS: Final = ("kernel", "version", "boot s", "all s", "checks", "programs", "steps", "differ", "verdict")
 _EXIT: Final = """\
@@ -89,7 +90,8 @@ def _explain(verdict: Verdict) -> None:
     for failure in verdict.failures:
         sys.stdout.write(f"\n{verdict.label}: {failure}\n")
     for difference in verdict.differences[:_SHOWN]:
-        sys.stdout.write(f"\n{verdict.label}: {difference}\n")
+        lines = "\n".join(line[:_WIDEST] for line in difference.splitlines())
+        sys.stdout.write(f"\n{verdict.label}: {lines}\n")
     if len(verdict.differences) > _SHOWN:
         sys.stdout.write(f"\n{verdict.label}: and {len(verdict.differences) - _SHOWN} more, see its verdict.json\n")
 

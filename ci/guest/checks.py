@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -61,13 +62,14 @@ def run_checks(factory: Callable[[], Arm], *, announce: Callable[[str], object] 
     return results
 
 
-def expected(release: str) -> list[Result]:
+@cache
+def expected(release: str) -> tuple[Result, ...]:
     """What the simulated kernel does with each check.
 
     Raises:
         ValueError: the release is none that is simulated.
     """
-    return run_checks(lambda: SimArm(SimKernel(release=release, capabilities=_CAPABILITIES)))
+    return tuple(run_checks(lambda: SimArm(SimKernel(release=release, capabilities=_CAPABILITIES))))
 
 
 def load(data: bytes) -> list[Result]:
