@@ -131,6 +131,8 @@ def _side_by_side(results: Sequence[Result], labels: Sequence[str], healthy: Seq
 def _in_short(result: Result, healthy: bool) -> str:
     if result.stalled:
         return "[bold white on red] STALLED [/]"
+    if result.defeated:
+        return "[bold red]WATERMARK DEFEATED[/]"
     if healthy:
         return "[bold green]healthy[/]"
     return "[bold red]LOSES RECORDS[/]" if result.lost else "[bold red]TOO LATE[/]"
@@ -139,8 +141,8 @@ def _in_short(result: Result, healthy: bool) -> str:
 def _say(console: Console, ran: Run, label: str) -> None:
     result = ran.result
     if result.stalled:
-        cpus = ", ".join(map(str, result.stalled))
-        text = f"{label} STALLED: nothing would have woken the reader of cpu {cpus} any more. "
+        cpus = f"cpu{'s' * (len(result.stalled) > 1)} {', '.join(map(str, result.stalled))}"
+        text = f"{label} STALLED: nothing would have woken the reader of {cpus} any more. "
         text += f"{result.left} records lie unread, {result.lost} are lost."
         console.print(Text(text, style="bold red"))
     else:

@@ -127,4 +127,5 @@ def _facts(result: Result, words: tuple[str, ...]) -> dict[str, str]:
         "latency": "no record" if result.p50 is None else f"p50 {result.p50}, p99 {result.p99}, max {result.worst}",
         "lost": f"{result.lost} of {result.produced} records",
     }
-    return facts | {f"advice {number}": text for number, text in enumerate(words, 1)}
+    numbered = len(words) > 1
+    return facts | {f"what to change{f' ({number})' * numbered}": text for number, text in enumerate(words, 1)}

@@ -68,8 +68,14 @@ def test_a_healthy_run_exits_with_0_and_says_so(calm: str, capsys: pytest.Captur
 def test_a_stalled_run_exits_with_1_and_is_unmistakable(capsys: pytest.CaptureFixture[str]) -> None:
     assert _simulate("oversized") == 1
     text = _words(capsys.readouterr().out)
+    assert " STALLED healthy" in text
     assert "bare STALLED: nothing would have woken the reader of cpu 0 any more." in text
     assert "Lower the watermark to 3991 bytes or less" in text
+
+
+def test_a_watermark_that_is_defeated_exits_with_1(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _simulate("follower-defeats-watermark", "--set", "duration=0.1") == 1
+    assert "WATERMARK DEFEATED" in capsys.readouterr().out
 
 
 def test_losses_exit_with_1_and_a_share_of_them_may_be_allowed(calm: str, capsys: pytest.CaptureFixture[str]) -> None:

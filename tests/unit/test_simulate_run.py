@@ -44,6 +44,7 @@ def test_k10_a_follower_without_the_flag_wakes_its_reader_at_each_record() -> No
     mistaken, own = _mistaken_and_perfring("follower-defeats-watermark")
     assert mistaken.result.wakes == mistaken.result.delivered
     assert own.result.wakes * 200 < own.result.delivered
+    assert (mistaken.result.defeated, own.result.defeated) == (True, False)
 
 
 def test_k19_what_a_task_left_behind_is_delivered_by_perfring_alone() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -176,3 +177,17 @@ def test_a_setting_is_a_key_and_a_toml_value_or_a_word(text: str, setting: tuple
 def test_a_setting_without_key_or_value_is_refused(text: str) -> None:
     with pytest.raises(ScenarioError, match="write KEY=VALUE"):
         parse_setting(text)
+
+
+def _page() -> str:
+    return (Path(__file__).resolve().parents[2] / "docs" / "simulate.md").read_text()
+
+
+def test_the_file_in_the_documentation_is_a_scenario(tmp_path: Path) -> None:
+    shown = _page().partition("```toml\n")[2].partition("```")[0]
+    assert read_scenario(_file(tmp_path, shown)).payload == {64: 9, 4096: 1}
+
+
+def test_the_documentation_has_every_key_and_scenario() -> None:
+    keys = {field.name for field in fields(Scenario)} - {"name", "about"}
+    assert not {name for name in {*keys, *BUILT_IN} if f"`{name}`" not in _page()}
