@@ -78,6 +78,7 @@ class Rig:
         offset = records = 0
         while offset < len(image) and records != most:
             kind, _, size = _HEADER.unpack_from(image, offset)
+            assert size >= 8, f"at {offset} of {len(image)} bytes there is no record"
             self._take(kind, image[offset + 8 : offset + size])
             offset, records = offset + size, records + 1
         self.reader.free(offset)
