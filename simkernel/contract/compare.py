@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from simkernel.contract.program import Program
 from simkernel.contract.trace import LinuxBench, SimBench
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from simkernel.contract.running import Outcome
     from simkernel.contract.trace import Bench
 
-__all__ = ["Difference", "Pair", "as_test", "difference_on_this_machine", "first_difference", "shrunk"]
+__all__ = ["NOT_SIMULATED", "Difference", "Pair", "as_test", "difference_on_this_machine", "first_difference", "shrunk"]
+
+NOT_SIMULATED: Final = "not simulated"
+"""Where a difference is that the simulator announces itself: `docs/limits.md` lists what it refuses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,8 @@ def first_difference(program: Program, real: Sequence[Outcome], simulated: Seque
     ``{"at_least": n}`` of Linux may be more than that of the simulator; ``{"unsure": why}`` equals anything.
     """
     for at, (one, other) in enumerate(zip(real, simulated, strict=True)):
+        if "unsupported" in other:
+            return Difference(program, at, NOT_SIMULATED, one, other["unsupported"])
         found = _differs(one, other, "")
         if found is not None:
             return Difference(program, at, *found)

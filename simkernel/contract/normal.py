@@ -40,6 +40,7 @@ HIDDEN: Final[dict[str, str]] = {
     "signals, when a noisy event can send some": "left out",
     "records of events that cannot be told apart": "type, misc and size; give them IDENTIFIER and sample_id_all",
     "the order in which epoll_wait reports": "left out, as Linux leaves it open",
+    "BPF output": "without its last 7 bytes: Linux does not write what pads the payload",
     "type of a tracepoint in raw data": "left out: Linux numbers them as it boots",
     "common_flags of a tracepoint": "without the bits of a pending reschedule",
     "cgroup": "left out",
@@ -292,7 +293,7 @@ class _Decoder:
     def tracepoint(self, data: bytes) -> Any:
         fields = _TRACEPOINTS.get(self.writer.tracepoint)
         if fields is None:
-            return data.hex() if not self.writer.tracepoint else len(data)
+            return data[:-_MOST_PADDING].hex() if not self.writer.tracepoint else len(data)
         layout, kinds = fields
         values = struct.unpack_from("=" + layout, data)
         return [self._field(kind, value) for kind, value in zip(kinds, values, strict=True)]
@@ -424,6 +425,8 @@ class _Decoder:
         return {"tid": tid, "namespaces": count}
 
 
+_MOST_PADDING: Final = 7
+"""Bytes of padding behind a payload: Linux leaves there what was in the ring before."""
 _NEED_RESCHED: Final = 0x26
 """Bits of common_flags: that the scheduler would like to run, by timer or otherwise."""
 _COMMON: Final = ("hidden", "flags", "preempt", "pid")

@@ -183,7 +183,7 @@ class _Runner:
         except (ActorGone, ActorExited):
             return {"gone": step.words[0]}
         except OSError as refused:
-            return {"errno": errno.errorcode.get(refused.errno or 0, str(refused.errno))} | _size_of(refused)
+            return {"errno": _errno_name(refused.errno or 0)} | _size_of(refused)
         except (NotImplementedError, SimulatorError) as unsupported:
             return {"unsupported": str(unsupported)}
         except ValueError as wrong:
@@ -496,6 +496,11 @@ class _Runner:
         if self.noise.signals:
             return {"unsure": "noise"}
         return [[self.fd_names.get(signal.fd, "?") if signal.fd >= 0 else "-", signal.code] for signal in signals]
+
+
+def _errno_name(number: int) -> str:
+    # One number, two names on Linux: the manual pages of perf say EOPNOTSUPP.
+    return "EOPNOTSUPP" if number == errno.EOPNOTSUPP else errno.errorcode.get(number, str(number))
 
 
 def _size_of(refused: OSError) -> dict[str, int]:
