@@ -47,8 +47,8 @@ def _summary(rows: Sequence[Measurement]) -> Table:
     counted = [
         (*_stream_cells(*stream), *(_agreement(_of(rows, kernel, stream)) for kernel in kernels)) for stream in streams
     ]
-    total = ("all", "", "", *(_agreement([row for row in rows if row.kernel == kernel]) for kernel in kernels))
-    columns = ("ring", "records of", "wake", *(f"agree on {kernel}" for kernel in kernels))
+    total = ("", "", "all", *(_agreement([row for row in rows if row.kernel == kernel]) for kernel in kernels))
+    columns = ("ring bytes", "record bytes", "wake", *(f"agree on {kernel}" for kernel in kernels))
     return Table("Predicted and measured: how many watermarks agree", columns, (*counted, total))
 
 
@@ -63,7 +63,17 @@ def _agreement(rows: Sequence[Measurement]) -> str:
 
 
 def _details(rows: Sequence[Measurement]) -> Table:
-    columns = ("ring", "records of", "wake", "watermark", "predicted", "expected", "kernel", "woke at", "agrees")
+    columns = (
+        "ring bytes",
+        "record bytes",
+        "wake",
+        "watermark",
+        "predicted",
+        "expected",
+        "kernel",
+        "woke at",
+        "agrees",
+    )
     cells = tuple(
         (
             *_stream_cells(row.ring_bytes, row.record_bytes, row.after_loss),

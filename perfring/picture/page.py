@@ -88,7 +88,7 @@ class Table:
     Attributes:
         caption: what it shows.
         columns: their headings.
-        rows: as many cells each as there are columns; one that is a number stands to the right.
+        rows: as many cells each as there are columns; a column with a number in it stands to the right.
         folded: the reader opens it, when it is long.
     """
 
@@ -300,8 +300,12 @@ def _ring(anchor: str, ring: RingTimeline, timeline: Timeline, drawn: dict[str, 
 
 
 def _table(table: Table) -> str:
-    head = "".join(f'<th scope="col"{_class(name)}>{escape(name)}</th>' for name in table.columns)
-    rows = ("".join(f"<td{_class(cell)}>{escape(cell)}</td>" for cell in row) for row in table.rows)
+    numeric = [any(map(_is_number, column)) for column in zip(*table.rows, strict=True)] or [False] * len(table.columns)
+    head = "".join(
+        f'<th scope="col"{_class(name, number=number)}>{escape(name)}</th>'
+        for name, number in zip(table.columns, numeric, strict=True)
+    )
+    rows = ("".join(map(_cell, row, numeric)) for row in table.rows)
     body = "\n".join(f"<tr>{row}</tr>" for row in rows)
     caption = escape(table.caption)
     shown = (
@@ -313,8 +317,16 @@ def _table(table: Table) -> str:
     return f"<section>{shown}</section>"
 
 
-def _class(cell: str) -> str:
-    return ' class="number"' if cell.replace(",", "").isdecimal() else ' class="wrong"' if cell == "NO" else ""
+def _cell(text: str, number: bool) -> str:
+    return f"<td{_class(text, number=number)}>{escape(text)}</td>"
+
+
+def _is_number(cell: str) -> bool:
+    return cell.replace(",", "").isdecimal()
+
+
+def _class(cell: str, *, number: bool) -> str:
+    return ' class="number"' if number else ' class="wrong"' if cell == "NO" else ""
 
 
 def _symbol(shape: str, text: str) -> str:

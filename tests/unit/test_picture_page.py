@@ -141,9 +141,16 @@ def test_headings_go_down_one_level_at_a_time() -> None:
     assert levels == [1, 2, 3, 4, 2, 3, 4]
 
 
-def test_numbers_in_a_table_stand_to_the_right_and_a_disagreement_stands_out() -> None:
-    page = render_page([healthy()], title="x", tables=[Table("t", ("watermark", "agrees"), (("4,088", "NO"),))])
+def test_a_column_of_numbers_stands_to_the_right_and_a_disagreement_stands_out() -> None:
+    table = Table("t", ("woke at", "agrees"), (("4,088", "NO"), ("never", "yes")))
+    page = render_page([healthy()], title="x", tables=[table])
+    assert '<th scope="col" class="number">woke at</th><th scope="col">agrees</th>' in page
     assert '<td class="number">4,088</td><td class="wrong">NO</td>' in page
+    assert '<td class="number">never</td><td>yes</td>' in page
+
+
+def test_a_table_without_rows_has_its_columns() -> None:
+    assert '<th scope="col">a</th>' in render_page([healthy()], title="x", tables=[Table("t", ("a",), ())])
 
 
 def test_a_page_weighs_little_more_than_plotly_itself() -> None:
