@@ -10,8 +10,9 @@ import pytest
 from perfring.abi import MMAP_PAGE_DATA_HEAD, MMAP_PAGE_DATA_OFFSET, MMAP_PAGE_DATA_SIZE, MMAP_PAGE_DATA_TAIL
 from perfring.geometry import Outcome
 from perfring.kernel import Mapping
-from simkernel import SimulatorError
+from simkernel import RingBuffer, SimulatorError
 from simkernel.explore import Scenario, Trace, View, explore, record_bytes, waiting_reader
+from simkernel.explore.world import World
 
 ONE = Scenario(ring_bytes=64, watermark=64, records=(16,))
 SILENT = Scenario(ring_bytes=64, watermark=64, records=(16,), interrupts=(16,))
@@ -281,6 +282,23 @@ def test_a_reader_that_remembers_what_it_did_not_return_is_refused() -> None:
 
     with pytest.raises(SimulatorError, match="remembers something beside what its turns return"):
         explore(moody, BUSY)
+
+
+def test_a_reader_that_does_something_else_where_it_was_before_is_refused() -> None:
+    changed: list[bool] = []
+
+    def fickle(view: View, kept: Hashable) -> Hashable:
+        if changed:
+            view.rings[0].load_u64(MMAP_PAGE_DATA_HEAD)
+        else:
+            view.ask()
+        return view.wait()
+
+    view = View(World(ONE, RingBuffer), fickle)
+    asked = view.advance(view.start())
+    changed.append(True)
+    with pytest.raises(SimulatorError, match="loads head of cpu 0 where it asks ring of cpu 0"):
+        view.advance(asked)
 
 
 def test_a_turn_without_an_access_is_refused() -> None:
