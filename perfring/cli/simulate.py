@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from concurrent.futures import Executor
+    from concurrent.futures import Executor, ProcessPoolExecutor
 
     from perfring.timeline import Timeline
     from simkernel.simulate import Result, Run, Scenario
 
 __all__ = ["simulate"]
+
+_PATIENCE: Final = 5.0
+"""Seconds."""
 
 
 def simulate(
@@ -248,13 +251,31 @@ def _workers(count: int) -> Iterator[Executor | None]:
     with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn")) as pool:
         try:
             with _interrupts_put_off():
-                pool.submit(int)  # starts them all, and what they inherit is that Ctrl-C is not for them
+                for _ in range(count):
+                    pool.submit(int)  # starts a worker, and what it inherits is that Ctrl-C is not for it
             yield pool
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for worker in multiprocessing.active_children():
-                worker.terminate()
+            _end(pool)
             raise
+
+
+def _end(pool: ProcessPoolExecutor) -> None:
+    """Ends the workers at once."""
+    import multiprocessing
+    from concurrent.futures import BrokenExecutor
+    from threading import Event
+
+    # Before 3.13 a pool whose workers die stumbles over futures that are cancelled and not yet dropped, and says so
+    # in a traceback. It drops them in the order in which they came: this one last.
+    dropped = Event()
+    try:
+        with suppress(BrokenExecutor):
+            pool.submit(int).add_done_callback(lambda _: dropped.set())
+            pool.shutdown(wait=False, cancel_futures=True)
+            dropped.wait(_PATIENCE)
+    finally:
+        for worker in multiprocessing.active_children():
+            worker.terminate()
 
 
 @contextmanager

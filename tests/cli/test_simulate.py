@@ -186,23 +186,25 @@ def test_a_sweep_of_rings_that_are_all_too_small_exits_with_1(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for the workers in /proc")
-def test_ctrl_c_ends_the_workers_of_a_sweep(tmp_path: Path) -> None:
+@pytest.mark.parametrize("at_work", [False, True])
+def test_ctrl_c_ends_the_workers_of_a_sweep(at_work: bool, tmp_path: Path) -> None:
     file = _file(tmp_path, "rate = 100000\nduration = 400\ncpus = 1\n")
     words = [sys.executable, "-m", "perfring", "simulate", file, "--sweep", "watermark", "--jobs", "2"]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        workers = _await(lambda: _workers_of(process.pid))
-        process.send_signal(signal.SIGINT)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as process:
+        workers = _await(lambda: _workers_of(process.pid, at_work=at_work))
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
         _, said = process.communicate()
     assert process.returncode == 130
     assert "Traceback" not in said
     assert _await(lambda: [True] if not any(map(_lives, workers)) else [])
 
 
-def _workers_of(pid: int) -> list[int]:
-    """The two workers, once both are at work."""
+def _workers_of(pid: int, *, at_work: bool) -> list[int]:
+    """The two workers, as soon as there are both, or once both are at work."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     found = [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
-    return found if len(found) == 2 and all(map(_computes, found)) else []
+    return found if len(found) == 2 and (not at_work or all(map(_computes, found))) else []
 
 
 def _computes(pid: int) -> bool:
