@@ -12,7 +12,7 @@ import pytest
 
 from perfring.picture.figure import figure
 from perfring.picture.page import PALETTES
-from perfring.timeline import Fill, Latency, Loss, RingTimeline, Timeline
+from perfring.timeline import Fill, Latency, Loss, RingTimeline, Timeline, Wake
 from tests.unit.timelines import RING, STEP_NS, Story, healthy, late, stalled
 
 RUNS = [healthy(), late(), stalled(), stalled(watermark=4088)]
@@ -89,6 +89,13 @@ def test_a_wake_whose_drain_takes_no_time_stands_where_the_fill_was() -> None:
     ring = Story(2048).run(40).ring()
     again = replace(ring, fills=(*ring.fills[:38], Fill(37 * STEP_NS, 2072, 2072, 2048), *ring.fills[38:]))
     (woken,) = _traces(replace(healthy(), rings=(again,)), "woken")
+    assert woken["y"] == [2072]
+
+
+def test_a_wake_between_two_fills_stands_where_the_first_of_them_is() -> None:
+    fills = (Fill(0, 0, 0), Fill(10, 2072, 0), Fill(30, 2072, 2072))
+    ring = RingTimeline(0, RING, 2048, fills, wakes=(Wake(20),))
+    (woken,) = _traces(replace(healthy(), rings=(ring,)), "woken")
     assert woken["y"] == [2072]
 
 
