@@ -155,6 +155,7 @@ def test_the_same_seed_gives_the_same_records(world: World, policy: Policy) -> N
 
 
 @given(worlds(mixes=st.just({})))
+@examples(50)
 def test_a_session_of_tasks_ends_by_itself_and_leaves_nothing_behind(world: World) -> None:
     kernel = world.start()
     with world.session(kernel, of_tasks=True) as session:
@@ -173,6 +174,7 @@ def assume_live(world: World) -> None:
 
 
 @given(worlds())
+@examples(60)
 def test_where_it_is_live_the_reader_sleeps_only_over_less_than_its_watermark(world: World) -> None:
     kernel = world.start()
     with world.session(kernel) as session:
@@ -182,7 +184,7 @@ def test_where_it_is_live_the_reader_sleeps_only_over_less_than_its_watermark(wo
 
 
 @given(worlds(), st.booleans())
-@examples(60)
+@examples(30)
 def test_where_it_is_live_the_reader_is_woken_again_whatever_was_lost(world: World, loses: bool) -> None:
     kernel = world.start()
     with world.session(kernel) as session:
