@@ -122,6 +122,11 @@ def test_a_watermark_near_the_size_is_enlarged() -> None:
     assert not [title for title in _titles(healthy()) if "enlarged" in title]
 
 
+@pytest.mark.parametrize(("watermark", "enlarged"), [(3839, False), (3840, True)])
+def test_near_is_a_sixteenth_of_the_ring(watermark: int, enlarged: bool) -> None:
+    assert any("enlarged" in title for title in _titles(stalled(watermark=watermark))) is enlarged
+
+
 def test_a_stalled_ring_has_a_hatched_band_from_the_first_loss_to_the_end() -> None:
     (band,) = _traces(stalled(), "stalled")
     assert band["fillpattern"]["shape"] == "/"

@@ -51,6 +51,12 @@ def test_the_stalled_lane_begins_with_the_first_loss() -> None:
     assert _lane(stalled(), "stalled").index("╱") == _lane(stalled(), "lost").index("✖")
 
 
+def test_above_the_fill_the_picture_is_hatched_from_the_same_column_on() -> None:
+    ring = RingTimeline(0, 4096, 4096, (Fill(0, 0, 0), Fill(5, 1024, 0)), stalled=True)
+    timeline = replace(healthy(), duration_ns=10, rings=(ring,))
+    assert _chart(timeline)[1] == _lane(timeline, "stalled")
+
+
 def test_a_healthy_ring_has_neither_word_nor_lane_of_a_stall() -> None:
     text = terminal(healthy(), width=80)
     assert "╱" not in text
