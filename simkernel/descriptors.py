@@ -75,10 +75,6 @@ class Descriptors:
         """FD_CLOEXEC."""
         (self._close_on_exec.add if on else self._close_on_exec.discard)(fd)
 
-    def number_of(self, file: File) -> int:
-        """A descriptor of a file, -1 when there is none any more."""
-        return next((fd for fd, other in self._files.items() if other is file), -1)
-
     def items(self) -> Iterator[tuple[int, File]]:
         """All, ascending."""
         return iter(sorted(self._files.items()))

@@ -61,6 +61,8 @@ class Fcntl:
         if command == _F_GETFL:
             return file.flags
         if command == _F_SETFL:
+            if isinstance(file, PerfFile) and argument & _O_ASYNC and not file.is_async:
+                file.signal_fd = fd
             file.flags = (file.flags & ~_CHANGEABLE) | (argument & _CHANGEABLE)
             return 0
         return self._signals(file, command, argument)
@@ -83,8 +85,3 @@ class Fcntl:
         else:
             raise os_error(errno.EINVAL)
         return 0
-
-    @staticmethod
-    def is_async(file: File) -> bool:
-        """O_ASYNC: the file sends signals."""
-        return bool(file.flags & _O_ASYNC)

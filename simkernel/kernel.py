@@ -172,15 +172,11 @@ class SimKernel:
         copy = validation.copy_attr(self._machine, attr)
         validation.check_attr(self._machine, copy)
         validation.check_rights(self._machine, copy)
-        if flags & PERF_FLAG_PID_CGROUP:
-            self._refuse_cgroup(pid, cpu)
+        if flags & PERF_FLAG_PID_CGROUP and (pid == -1 or cpu == -1):
+            raise os_error(errno.EINVAL)
         group = None if group_fd == -1 else self._perf_file(group_fd)
         file = self._perf.open(copy, pid, cpu, group, flags)
         return self._descriptors.add(file, close_on_exec=bool(flags & PERF_FLAG_FD_CLOEXEC))
-
-    def _refuse_cgroup(self, pid: int, cpu: int) -> None:
-        """PERF_FLAG_PID_CGROUP: the simulated machine has no cgroup directory that a descriptor could be of."""
-        raise os_error(errno.EINVAL if pid == -1 or cpu == -1 else errno.EBADF)
 
     def mmap(self, fd: int, length: int, *, writable: bool = True, shared: bool = True, offset: int = 0) -> SimMapping:
         """mmap(2) of a perf fd: one metadata page and 2**n data pages (K1); not writable is overwrite mode (K4)."""
@@ -377,10 +373,10 @@ class SimKernel:
             self._machine.clock.run_until(self._machine.clock.now + span)
 
     def _signal(self, file: PerfFile, code: int) -> None:
-        if not self._fcntl.is_async(file) or file.owner != self._machine.me.pid:
+        if not file.is_async or file.owner != self._machine.me.pid:
             return
         if file.signal:
-            self._signals.append(Signal(self._descriptors.number_of(file), code))
+            self._signals.append(Signal(file.signal_fd, code))
         else:
             self._plain_sigio = True
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from perfring.abi import PERF_FLAG_FD_NO_GROUP, PERF_FLAG_FD_OUTPUT
+from perfring.abi import PERF_FLAG_FD_NO_GROUP, PERF_FLAG_FD_OUTPUT, PERF_FLAG_PID_CGROUP
 from simkernel import validation
 from simkernel.activity import Activity
 from simkernel.event import PerfEvent, State
@@ -80,10 +80,12 @@ class Perf:
         if group is not None and group.event.state <= State.EXIT and machine.features.dead_group_first:
             _refuse(errno.ENODEV)
         leader = None if flags & PERF_FLAG_FD_NO_GROUP or group is None else group.event
-        task = self._task(pid)
+        task = None if flags & PERF_FLAG_PID_CGROUP else self._task(pid)
         if task is not None and leader is not None and leader.attr.inherit != attr.inherit:
             _refuse(errno.EINVAL)
         validation.check_kind(machine, attr, task, cpu)
+        if flags & PERF_FLAG_PID_CGROUP:
+            _refuse(errno.EBADF)  # the machine has no cgroup directory that a descriptor could be of
         offset = validation.clock_offset(attr)
         validation.check_target_rights(machine, task)
         if cpu != -1 and task is None and not machine.cpus[cpu].online:
@@ -95,10 +97,18 @@ class Perf:
             validation.check_group(attr, offset, context, cpu, leader)
         event = self._make(attr, context, cpu, offset, leader=leader)
         if flags & PERF_FLAG_FD_OUTPUT and group is not None:
-            self.set_output(event, group.event)
+            self._set_first_output(event, group.event)
         self.events.append(event)
         self.counting.install(event)
         return PerfFile(event, self.close)
+
+    def _set_first_output(self, event: PerfEvent, target: PerfEvent) -> None:
+        """PERF_FLAG_FD_OUTPUT. What is refused has never been in the group."""
+        try:
+            self.set_output(event, target)
+        except OSError:
+            self._leave_group(event)
+            raise
 
     def _task(self, pid: int) -> Task | None:
         if pid == -1:
@@ -273,6 +283,11 @@ class Perf:
             event.pending = 0
 
     def _overflowed(self, event: PerfEvent) -> None:
+        # Without O_ASYNC it stays pending until somebody is woken.
+        if event.file is not None and event.file.is_async:
+            self._tell_pending(event)
+
+    def _tell_pending(self, event: PerfEvent) -> None:
         if event.file is not None and event.pending:
             self._on_signal(event.file, event.pending)
         event.pending = 0
@@ -282,3 +297,4 @@ class Perf:
         for member in reversed(event.ring.events if event.ring is not None else ()):
             if member.file is not None:
                 member.file.wake()
+        self._tell_pending(event)

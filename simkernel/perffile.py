@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["BpfMapFile", "PerfFile"]
 
 _HUP: Final = 0x10
+_O_ASYNC: Final = 0o20000
 
 
 class PerfFile(File):
@@ -23,6 +24,7 @@ class PerfFile(File):
         event: what it counts.
         maps: mappings made through this very event.
         owner, signal: of F_SETOWN and F_SETSIG (K20).
+        signal_fd: the descriptor that signals name: the one by which O_ASYNC was set, closed or not.
     """
 
     name = "perf_event"
@@ -33,8 +35,14 @@ class PerfFile(File):
         self.maps = 0
         self.owner = 0
         self.signal = 0
+        self.signal_fd = -1
         self._on_release = on_release
         event.file = self
+
+    @property
+    def is_async(self) -> bool:
+        """O_ASYNC: it sends signals."""
+        return bool(self.flags & _O_ASYNC)
 
     def ask(self) -> int:
         """The latch of its ring, which is taken; POLLHUP without a ring, or when the task is gone (K14, K19)."""

@@ -35,7 +35,14 @@ def read_values(event: PerfEvent) -> bytes:
         for member in members:
             member.update_times()
             values += [_total(member), *_ends(member, shape)]
+        if leader.children and shape & PERF_FORMAT_LOST:
+            # The kernel adds up the counts of inherited events, and overwrites the losses, which are its parent's.
+            values[-1 - (len(members) - 1) * _member_words(shape) :: _member_words(shape)] = [0] * len(members)
     return struct.pack(f"={len(values)}Q", *(value % 2**64 for value in values))
+
+
+def _member_words(shape: int) -> int:
+    return 1 + bool(shape & PERF_FORMAT_ID) + bool(shape & PERF_FORMAT_LOST)
 
 
 def _family(event: PerfEvent) -> Iterator[PerfEvent]:

@@ -62,9 +62,10 @@ class World:
             sampling(self)
         return self.rng.choice(self.events)
 
-    def event_name(self) -> str:
-        if self.gone and self.chance(7):
-            return self.rng.choice(self.gone)
+    def event_name(self, *, closed: int = 7) -> str:
+        """One that is open, or with so much percent one that is not."""
+        if self.chance(closed):
+            return self.rng.choice(self.gone or ["e0"])
         return self.event().name
 
     def actor(self) -> str:
@@ -281,8 +282,8 @@ def bpf(world: World) -> None:
     event = world.open(attr, "software:bpf-output" if world.chance(90) else "software:dummy")
     if world.chance(85):
         mapped(world, event)
-    target = rng.choice(world.gone) if world.gone and world.chance(20) else event.name
-    world.do("connect", target, rng.choices([0, 1, 70], [8, 1, 1])[0])
+    target = rng.choice(world.gone or ["e0"]) if world.chance(20) else event.name
+    world.do("connect", target, rng.choices([0, 1, 70], [6, 1, 2])[0])
     for _ in range(rng.randrange(1, 4)):
         emit(world)
 
@@ -328,6 +329,8 @@ def close(world: World) -> None:
         world.events.remove(event)
     world.do("close", name)
     world.gone.append(name)
+    if world.chance(25):
+        world.do("poll", name, "IN")
 
 
 def close_again(world: World) -> None:
@@ -344,7 +347,7 @@ def read(world: World) -> None:
 
 def write(world: World) -> None:
     """EINVAL."""
-    world.do("write", world.one([world.event_name()], "e"), world.rng.choice([1, 8]))
+    world.do("write", world.event_name(closed=15), world.rng.choice([1, 8]))
 
 
 def page(world: World) -> None:
@@ -385,6 +388,41 @@ def add(world: World) -> None:
     world.do("add", world.one(world.epolls, "p"), target, _events_mask(world))
 
 
+def cycle(world: World) -> None:
+    """Epolls that watch each other, as far as they may: ELOOP."""
+    names = [world.name("p") for _ in range(2 + world.chance(30))]
+    for name in names:
+        world.do("epoll", result=name)
+    world.epolls += names
+    for watcher, watched in zip(names, [*names[1:], names[0]], strict=True):
+        world.do("add", watcher, watched, world.rng.choice(["IN", "IN|ET"]))
+    add(world)
+
+
+def crossing(world: World) -> None:
+    """Readiness, as it comes and goes: a wakeup for each sample, asked for and taken."""
+    attr = {"sample_period": 1, "sample_type": "TID", "wakeup_events": 1}
+    event = world.open(attr, "tracepoint:getppid", pid=world.actor())
+    if world.chance(30):
+        world.do("poll", event.name, "IN")
+    mapped(world, event)
+    by_epoll = world.chance(60)
+    epolled = world.name("p")
+    if by_epoll:
+        world.do("epoll", result=epolled)
+        world.epolls.append(epolled)
+        world.do("add", epolled, event.name, world.rng.choice(["IN", "IN|ET"]))
+    for _ in range(world.rng.randrange(2, 5)):
+        verb = world.rng.choices(["getppid", "exit", "close"], [12, 2, 1])[0]
+        if verb == "close" and event in world.events:
+            world.do("close", event.name)
+            world.gone.append(event.name)
+            world.events.remove(event)
+        elif verb != "close":
+            world.do(verb, event.actor)
+        world.do("wait", epolled) if by_epoll else world.do("poll", event.name, "IN")
+
+
 def modify(world: World) -> None:
     """EPOLL_CTL_MOD or DEL."""
     if not world.epolls:
@@ -414,7 +452,11 @@ def control(world: World) -> None:
         *(("PAUSE_OUTPUT", 1), ("PAUSE_OUTPUT", 0), ("PAUSE_OUTPUT", 0), ("REFRESH", 1), ("REFRESH", 3)),
         *(("PERIOD", 1), ("PERIOD", 2), ("PERIOD", 7)),
     ]
-    world.do("ioctl", world.event_name(), *world.rng.choice(requests))
+    request = world.rng.choice(requests)
+    name = world.event_name(closed=20)
+    if request[0] == "PERIOD" and any(event.name == name and "inherit" in event.attr for event in world.events):
+        return  # parent and child may swap their events, and with them what is left of a period
+    world.do("ioctl", name, *request)
 
 
 def refused_control(world: World) -> None:
@@ -438,7 +480,10 @@ def refused_control(world: World) -> None:
         *(("MODIFY_ATTRIBUTES", "null"), ("0x2499", 0), ("0x5401", 0), ("PAUSE_OUTPUT", 1)),
         *(("ENABLE", 0), ("DISABLE", 0), ("RESET", 0)),
     ]
-    world.do("ioctl", world.event_name(), *world.rng.choice(requests))
+    name, request = world.event_name(closed=30), world.rng.choice(requests)
+    world.do("ioctl", name, *request)
+    if request[0] == "SET_FILTER" and world.chance(40):
+        world.do("ioctl", name, "SET_FILTER", "common_pid > 1")
 
 
 def signals(world: World) -> None:
@@ -446,7 +491,7 @@ def signals(world: World) -> None:
     if not world.chance(35):
         world.do("signals")
         return
-    name = world.event_name()
+    name = world.event_name(closed=20)
     if world.chance(30):  # the same ring, asked in between
         poll(world)
     world.do("fcntl", name, "SETOWN", "me")
@@ -468,4 +513,4 @@ def fcntl(world: World) -> None:
         ),
         *(("SETFL", 0), ("SETSIG", -1)),
     ]
-    world.do("fcntl", world.event_name(), *world.rng.choice(commands))
+    world.do("fcntl", world.event_name(closed=40), *world.rng.choice(commands))

@@ -35,7 +35,8 @@ class Coverage:
     def _changes(self, step: Step, answers: Mapping[str, str]) -> None:
         asked = step.words[0].split(",") if step.verb == "poll" else {*self._last, *answers}
         for name in asked:
-            now, before = answers.get(name, "nothing"), self._last.get(name, "never asked")
+            now = answers.get(name, "nothing").replace("IN|RDNORM", "IN").replace("RDNORM", "IN")
+            before = self._last.get(name, "never asked")
             self._last[name] = now
             if now != before:
                 self._count(f"readiness by {step.verb}", f"{before} -> {now}")

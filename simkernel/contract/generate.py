@@ -48,10 +48,10 @@ _Theme = dict["Callable[[World], None]", int]
 _REFUSALS: Final[_Theme] = {
     _moves.refused_open: 20,
     _moves.refused_map: 8,
-    _moves.refused_control: 10,
+    _moves.refused_control: 18,
     _moves.close_again: 3,
     _moves.write: 2,
-    _moves.fcntl: 3,
+    _moves.fcntl: 6,
 }
 _COMMON: Final[_Theme] = {
     _moves.burst: 20,
@@ -70,6 +70,7 @@ _THEMES: Final[dict[str, tuple[int, _Theme]]] = {
         18,
         {
             **_COMMON,
+            _moves.crossing: 4,
             _moves.sampling: 4,
             _moves.wait: 6,
             _moves.modify: 3,
@@ -80,7 +81,7 @@ _THEMES: Final[dict[str, tuple[int, _Theme]]] = {
         },
     ),
     "refusals": (
-        22,
+        26,
         {
             **_REFUSALS,
             _moves.sampling: 3,
@@ -126,6 +127,8 @@ _THEMES: Final[dict[str, tuple[int, _Theme]]] = {
             _moves.add: 8,
             _moves.modify: 12,
             _moves.wait: 24,
+            _moves.cycle: 3,
+            _moves.crossing: 10,
             _moves.sampling: 5,
             _moves.redirected: 3,
         },
@@ -146,7 +149,7 @@ _THEMES: Final[dict[str, tuple[int, _Theme]]] = {
             _moves.redirected: 2,
         },
     ),
-    "bpf": (4, {**_COMMON, _moves.bpf: 6, _moves.emit: 16, _moves.pin: 1}),
+    "bpf": (8, {**_COMMON, _moves.bpf: 6, _moves.emit: 16, _moves.pin: 1}),
     "noise": (3, {**_COMMON, _moves.noisy: 8, _moves.touch: 12, _moves.pin: 2, _moves.sampling: 1}),
 }
 """What programs are about: how many of a hundred, and the weights of what is done in them."""

@@ -28,7 +28,7 @@ HIDDEN: Final[dict[str, str]] = {
     "addresses and offsets of mappings; device, inode, generation": "that they are there",
     "length of mappings": "that it is not zero",
     "the executable of the actors": "its path is $EXE where it occurs; the simulator is given the same path",
-    "counts of clocks": "whether they are zero",
+    "counts of clocks, and of groups in which noise is counted": "lower bounds of 1",
     "counts and samples of noisy events": (
         "lower bounds: a real actor switches, faults pages and takes time. Noisy are page faults, switches, "
         "migrations, clocks, frequencies, sched tracepoints, context_switch, mmap_data, whole CPUs"
@@ -477,6 +477,6 @@ def _counts(data: bytes, attr: abi.PerfEventAttr, names: Names, *, noisy: bool) 
 
 
 def _value(value: int, attr: abi.PerfEventAttr, *, noisy: bool) -> Any:
-    if _is_clock(attr):
-        return "ns" if value else "0"
+    if _is_clock(attr) or (noisy and attr.read_format & abi.PERF_FORMAT_GROUP):  # other members may be clocks
+        return {"at_least": int(value > 0)}
     return {"at_least": value} if noisy else value

@@ -161,6 +161,8 @@ class _Runner:
         self.rings: dict[str, _Ring] = {}
         self.epolls: dict[str, Epoll] = {}
         self.fd_names: dict[int, str] = {}
+        # What an epoll reports it calls by the number of back then, which may be another's by now.
+        self.watched: dict[tuple[str, int], str] = {}
         made = [step.made for step in program.steps if step.made]
         self.bad_fds = {name: BAD_FD + 1 + number for number, name in enumerate(dict.fromkeys(made))}
 
@@ -479,7 +481,9 @@ class _Runner:
         return self._there(self.epolls, step.words[0])
 
     def _add(self, step: Step) -> None:
-        self._epoll_of(step).register(self._fd(step.words[1]), number_in(step.word(2, "IN"), EPOLL_EVENTS))
+        fd = self._fd(step.words[1])
+        self._epoll_of(step).register(fd, number_in(step.word(2, "IN"), EPOLL_EVENTS))
+        self.watched[step.words[0], fd] = step.words[1]
 
     def _mod(self, step: Step) -> None:
         self._epoll_of(step).modify(self._fd(step.words[1]), number_in(step.word(2, "IN"), EPOLL_EVENTS))
@@ -489,7 +493,7 @@ class _Runner:
 
     def _wait(self, step: Step) -> Any:
         answers = self._epoll_of(step).poll(0, self._number(step.option("maxevents"), -1))
-        return self._answers([(self.fd_names.get(fd, "?"), got) for fd, got in answers])
+        return self._answers([(self.watched.get((step.words[0], fd), "?"), got) for fd, got in answers])
 
     def _signals(self, _: Step) -> Any:
         signals = self.kernel.take_signals()

@@ -129,7 +129,11 @@ _OPEN: Final = (
     ),
     mutant(
         "cgroups need no CPU",
-        ("kernel:SimKernel._refuse_cgroup", "errno.EINVAL if pid == -1 or cpu == -1 else errno.EBADF", "errno.EBADF"),
+        (
+            "kernel:SimKernel.perf_event_open",
+            "if flags & PERF_FLAG_PID_CGROUP and (pid == -1 or cpu == -1):",
+            "if False:",
+        ),
     ),
     mutant("a member may lead a group", (_GROUP, "leader.leader is not leader", "False")),
     mutant(
