@@ -193,9 +193,11 @@ def test_ctrl_c_ends_the_workers_of_a_sweep(at_work: bool, tmp_path: Path) -> No
     pipe = subprocess.PIPE
     with subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as process:
         workers = _await(lambda: _workers_of(process.pid, at_work=at_work))
+        blocked = [_blocks(worker, signal.SIGINT) for worker in workers]
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
         _, said = process.communicate()
     assert process.returncode == 130
+    assert all(blocked)
     assert "Traceback" not in said
     assert _await(lambda: [True] if not any(map(_lives, workers)) else [])
 
@@ -211,6 +213,13 @@ def _computes(pid: int) -> bool:
     """It has got beyond its imports: so much time it has spent."""
     spent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return int(spent[11]) >= os.sysconf("SC_CLK_TCK")
+
+
+def _blocks(pid: int, number: int) -> bool:
+    """Whether a process does not hear a signal."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    (mask,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigBlk:"))
+    return bool(int(mask, 16) >> (number - 1) & 1)
 
 
 def _lives(pid: int) -> bool:
