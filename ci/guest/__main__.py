@@ -6,7 +6,8 @@ import argparse
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from ci.guest.judge import Verdict
@@ -36,11 +37,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     plan = Plan(chosen.seed, 0 if chosen.checks else chosen.steps, not chosen.checks, chosen.seconds)
     matrix = Matrix(plan, store, chosen.qemu, ROOT / ".ci-logs" / "kernels", chosen.guests, _say)
+    began = time.monotonic()
     verdicts = []
     for verdict in matrix.run(list(dict.fromkeys(labels))):
         verdicts.append(verdict)
         _explain(verdict)
-    sys.stdout.write(f"\n{table(verdicts)}\nci: seed {chosen.seed}; logs and traces are in {matrix.folder}\n")
+    took = f"{time.monotonic() - began:.0f} s with {chosen.guests} guests at once, seed {chosen.seed}"
+    sys.stdout.write(f"\n{table(verdicts)}\nci: {took}; logs and traces are in {matrix.folder}\n")
     return status(verdicts)
 
 
@@ -62,13 +65,22 @@ def _parser() -> argparse.ArgumentParser:
         help=f"one of {', '.join(KERNELS)}, or its suite; may be repeated",
     )
     parser.add_argument("--checks", action="store_true", help="only the checks of the contract, no programs")
-    parser.add_argument("--steps", type=int, default=20_000, help="random steps on each; default: %(default)s")
+    parser.add_argument("--steps", type=_whole(0), default=20_000, help="random steps on each; default: %(default)s")
     parser.add_argument("--seed", type=int, default=1, help="of the random programs; default: %(default)s")
     parser.add_argument("--refresh", action="store_true", help="ask the mirror for newer packages")
-    parser.add_argument("--guests", type=int, default=_GUESTS, help="at once; default: %(default)s")
-    parser.add_argument("--seconds", type=float, default=540.0, help="for each guest; default: %(default)s")
+    parser.add_argument("--guests", type=_whole(1), default=_GUESTS, help="at once; default: %(default)s")
+    parser.add_argument("--seconds", type=_whole(1), default=540, help="for each guest; default: %(default)s")
     parser.add_argument("--qemu", default=shutil.which(_QEMU) or _QEMU, help="default: %(default)s")
     return parser
+
+
+def _whole(least: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text} is less than {least}")
+        return int(text)
+
+    return number
 
 
 def _label(name: str) -> str:

@@ -131,9 +131,10 @@ def test_versions_and_configuration_are_noted(matrix: Matrix) -> None:
     assert facts["config"] == {"CONFIG_HZ": "250"}
 
 
-def test_an_unknown_kernel_is_wrong_usage() -> None:
+@pytest.mark.parametrize("arguments", ["--only 2.6", "--steps -1", "--guests 0", "--seconds x"])
+def test_wrong_usage_is_refused_before_anything_runs(arguments: str) -> None:
     with pytest.raises(SystemExit) as ended:
-        command.main(["--only", "2.6"])
+        command.main(arguments.split())
     assert ended.value.code == 2
 
 
