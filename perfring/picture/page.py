@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 from perfring.errors import Unsupported
 from perfring.geometry import Outcome
 from perfring.picture.figure import figure
+from perfring.picture.look import KEY, PALETTES, palette_css
 from perfring.picture.words import VERDICTS, banner, counted, key_numbers, ring_title, status
 
 if TYPE_CHECKING:
@@ -30,53 +31,7 @@ if TYPE_CHECKING:
 
     from perfring.timeline import RingTimeline, Timeline
 
-__all__ = ["PALETTES", "Table", "render_page", "require_plotly", "write_page"]
-
-PALETTES: Final[dict[str, dict[str, str]]] = {
-    "light": {
-        "paper": "#ffffff",
-        "plot": "#fbfbfc",
-        "ink": "#1c1e21",
-        "faint": "#5b6067",
-        "grid": "#e4e6ea",
-        "axis": "#a6abb3",
-        "ring": "#454a52",
-        "watermark": "#9a4b00",
-        "cursor": "#7a3fa0",
-        "fill": "#2b5c8a",
-        "fillarea": "rgba(70,130,180,0.25)",
-        "wake": "#0061b5",
-        "spurious": "#a0378a",
-        "drain": "#00714f",
-        "lost": "#c40d1e",
-        "latency": "#3d6b8f",
-        "band": "rgba(196,13,30,0.55)",
-        "bandarea": "rgba(196,13,30,0.10)",
-        "label": "rgba(255,255,255,0.8)",
-    },
-    "dark": {
-        "paper": "#16181c",
-        "plot": "#1b1e23",
-        "ink": "#e8eaed",
-        "faint": "#a5abb4",
-        "grid": "#30343b",
-        "axis": "#666c76",
-        "ring": "#c3c8d0",
-        "watermark": "#ffb35c",
-        "cursor": "#cfa2f2",
-        "fill": "#8cc0ee",
-        "fillarea": "rgba(120,175,230,0.25)",
-        "wake": "#6db9ff",
-        "spurious": "#f08fd8",
-        "drain": "#4fd1a1",
-        "lost": "#ff6b70",
-        "latency": "#9cc7e8",
-        "band": "rgba(255,107,112,0.6)",
-        "bandarea": "rgba(255,107,112,0.14)",
-        "label": "rgba(22,24,28,0.8)",
-    },
-}
-"""The colours by name, for a light and a dark page. On either, texts have a contrast of 4.5 and more."""
+__all__ = ["Table", "render_page", "require_plotly", "write_page"]
 
 _BADGES: Final = {Outcome.LIVE: "good", Outcome.DEPENDS: "doubt", Outcome.STALLS: "bad"}
 
@@ -146,7 +101,7 @@ def render_page(
             f"<h1>{escape(title)}</h1>",
             *(f"<p>{escape(text)}</p>" for text in (_summary(timelines), *intro)),
             *_chooser(timelines),
-            _KEY,
+            KEY,
             "</header>",
             "<main>",
             *sections,
@@ -171,7 +126,7 @@ def _head(title: str, scripts: Iterable[str]) -> list[str]:
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>{escape(title)}</title>",
-        f"<style>\n{_palette_css()}{_own('page.css')}</style>",
+        f"<style>\n{palette_css()}{_own('page.css')}</style>",
         "</head>",
     ]
 
@@ -179,11 +134,6 @@ def _head(title: str, scripts: Iterable[str]) -> list[str]:
 def _hashes(scripts: Iterable[str]) -> str:
     digests = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
     return " ".join(f"'sha256-{digest}'" for digest in digests)
-
-
-def _palette_css() -> str:
-    light, dark = (";".join(f"--{name}:{value}" for name, value in PALETTES[theme].items()) for theme in PALETTES)
-    return f":root{{{light}}}\n@media screen and (prefers-color-scheme: dark){{:root{{{dark}}}}}\n"
 
 
 def _own(name: str) -> str:
@@ -327,36 +277,3 @@ def _is_number(cell: str) -> bool:
 
 def _class(cell: str, *, number: bool) -> str:
     return ' class="number"' if number else ' class="wrong"' if cell == "NO" else ""
-
-
-def _symbol(shape: str, text: str) -> str:
-    return f'<li><svg viewBox="0 0 24 16" aria-hidden="true">{shape}</svg>{text}</li>'
-
-
-def _line(color: str, dash: str) -> str:
-    return f'<path d="M0 8H24" stroke="var(--{color})" stroke-width="2" stroke-dasharray="{dash}"/>'
-
-
-_KEY: Final = "\n".join(
-    [
-        '<ul class="key" aria-label="What the marks mean">',
-        _symbol(
-            '<path d="M0 14H9V4H24" fill="none" stroke="var(--fill)" stroke-width="2"/>', "bytes that wait in the ring"
-        ),
-        _symbol(_line("ring", ""), "size of the ring"),
-        _symbol(_line("watermark", "7 3"), "watermark"),
-        _symbol(_line("cursor", "2 3"), "the next wake comes above this: wakeup cursor + watermark"),
-        _symbol('<path d="M12 1L20 15H4Z" fill="var(--wake)"/>', "reader woken"),
-        _symbol(
-            '<path d="M12 1L19 8L12 15L5 8Z" fill="none" stroke="var(--spurious)" stroke-width="2"/>',
-            "woken for nothing",
-        ),
-        _symbol('<path d="M12 15L20 1H4Z" fill="var(--drain)"/>', "ring drained"),
-        _symbol('<path d="M5 1L19 15M19 1L5 15" stroke="var(--lost)" stroke-width="4"/>', "records lost"),
-        _symbol(
-            '<path d="M0 0H24V16H0Z" fill="var(--bandarea)"/><path d="M2 16L14 0M10 16L22 0" stroke="var(--lost)"/>',
-            "stalled: nobody wakes the reader",
-        ),
-        "</ul>",
-    ]
-)

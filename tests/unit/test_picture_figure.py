@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from perfring.picture.figure import figure
-from perfring.picture.page import PALETTES
+from perfring.picture.look import PALETTES
 from perfring.timeline import Fill, Latency, Loss, RingTimeline, Timeline, Wake
 from tests.unit.timelines import RING, STEP_NS, Story, healthy, late, stalled
 

@@ -15,7 +15,7 @@ import pytest
 from perfring.errors import Unsupported
 from perfring.geometry import Outcome
 from perfring.picture import Table, render_page, write_page
-from perfring.picture.page import PALETTES
+from perfring.picture.look import PALETTES
 from tests.unit.timelines import Story, healthy, late, stalled
 
 NASTY = "</script><script>alert(1)</script><img src=x onerror=alert(2)> & \"quoted\" 'so'"
