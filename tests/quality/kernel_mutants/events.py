@@ -131,8 +131,8 @@ _OPEN: Final = (
         "cgroups need no CPU",
         (
             "kernel:SimKernel.perf_event_open",
-            "if flags & PERF_FLAG_PID_CGROUP and (pid == -1 or cpu == -1):",
-            "if False:",
+            "(pid == -1 or cpu == -1):\n        raise os_error(errno.EINVAL)",
+            "(pid == -1 or cpu == -1):\n        raise os_error(errno.EBADF)",
         ),
     ),
     mutant("a member may lead a group", (_GROUP, "leader.leader is not leader", "False")),
@@ -168,7 +168,15 @@ _IOCTLS: Final = (
     mutant("REFRESH permits one more", (_REFRESH, "event.limit + _signed", "event.limit + 1 + _signed")),
     mutant("REFRESH sets what is left", (_REFRESH, "event.limit + _signed", "_signed")),
     mutant("REFRESH does not enable", (_REFRESH, "self._perf.counting.enable(event)", "pass")),
-    mutant("REFRESH never disables", ("activity:Activity._overflow", "self.counting.disable(event)", "pass")),
+    mutant(
+        "REFRESH never disables",
+        ("activity:Activity._overflow", "self.counting.disable(event)", "pass"),
+        (
+            "activity:Activity._overflow",
+            "event.stopped = self._limit_stops_tracepoints and event.is_tracepoint",
+            "pass",
+        ),
+    ),
     mutant("REFRESH takes counting events", (_REFRESH, "or not event.sampling", "")),
     mutant("PERIOD takes counting events", (_PERIOD, "not event.sampling or", "")),
     mutant("PERIOD takes 0", (_PERIOD, "or not value", "")),

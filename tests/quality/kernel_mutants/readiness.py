@@ -101,7 +101,7 @@ _POLL: Final = (
     ),
     mutant("no task's exit hangs up", (_HUNG, "self.state <= State.EXIT", "False")),
     mutant("HUP does not wait for the children", (_HUNG, " and not self.children", "")),
-    mutant("the exit of a task wakes nobody", ("perf:Perf._hung_up", "event.file.wake()", "pass")),
+    mutant("the exit of a task wakes nobody", ("perf:Perf._hung_up", "member.file.wake()", "pass")),
     mutant(
         "events of a CPU end with a task",
         (
@@ -200,6 +200,7 @@ _SIGNALS: Final = (
     mutant(
         "signals come without O_ASYNC",
         (_SIGNAL, "if not file.is_async or file.owner != self._machine.me.pid:", "if False:"),
+        ("perf:Perf._overflowed", "and event.file.is_async", ""),
     ),
     mutant(
         "signals can be taken twice",
