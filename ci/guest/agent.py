@@ -25,6 +25,8 @@ __all__ = ["Send", "main", "run_jobs"]
 
 _GLANCE: Final = 1.0
 """Seconds between two looks at what a job prints."""
+_PULSE: Final = 20
+"""Looks until a silent job is mentioned."""
 
 Send = Callable[[str, bytes], object]
 """Takes one piece: its name and its bytes."""
@@ -84,10 +86,10 @@ def _status(argv: list[str], timeout: float, log: Path) -> int | None:
     """The exit status, or None when the time was up.
 
     While it runs, the newest line of its log goes to the console once a second: there the host sees what it does, and
-    what it hangs in.
+    what it hangs in. A job without a word is quoted as well now and then: the guest is alive.
     """
     deadline = time.monotonic() + timeout
-    shown = b""
+    shown, glances = b"", 0
     with (
         log.open("wb") as output,
         subprocess.Popen(argv, cwd=_ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output) as process,
@@ -96,16 +98,13 @@ def _status(argv: list[str], timeout: float, log: Path) -> int | None:
             try:
                 return process.wait(_GLANCE)
             except subprocess.TimeoutExpired:
-                shown = _show_news(log, shown)
+                glances += 1
+                newest = b"".join(log.read_bytes().splitlines()[-1:])
+            if newest != shown or not glances % _PULSE:
+                shown = newest
+                sys.stderr.write(f"agent: {glances} s: {newest.decode(errors='backslashreplace')}\n")
         process.kill()
     return None
-
-
-def _show_news(log: Path, shown: bytes) -> bytes:
-    newest = b"".join(log.read_bytes().splitlines()[-1:])
-    if newest != shown:
-        sys.stderr.write(f"agent: {newest.decode(errors='backslashreplace')}\n")
-    return newest
 
 
 if __name__ == "__main__":
