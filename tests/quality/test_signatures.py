@@ -17,9 +17,18 @@ ACTOR = {"actor", "getppid", "exit"}
 SELECTORS = {"register", "modify", "select"}
 GIVEN = {"ring_data_bytes", "main"}
 LIKE_UNPACK_FROM = {"decode"}
-SELECTOR = {"register", "modify", "select"}
-NEEDS_NO_NAME = {"build", "build_overwrite", "build_app", "release", "attach_to_bpf_map", "report", "capture"}
-POSITIONAL_DEFAULTS = SEAM | ACTOR | SELECTORS | SELECTOR | GIVEN | LIKE_UNPACK_FROM | NEEDS_NO_NAME
+LIKE_GET = {"word", "option"}
+NEEDS_NO_NAME = {
+    "build",
+    "build_overwrite",
+    "build_app",
+    "release",
+    "attach_to_bpf_map",
+    "report",
+    "capture",
+    "explore",
+}
+POSITIONAL_DEFAULTS = SEAM | ACTOR | SELECTORS | GIVEN | LIKE_UNPACK_FROM | LIKE_GET | NEEDS_NO_NAME
 
 MODULES = modules()
 # What the checks of the contract are written with, some hundred times, and nobody else calls.
