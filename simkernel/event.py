@@ -210,7 +210,7 @@ class PerfEvent:
             stream_id=id,
             clock_offset=clock_offset,
             max_stack=max_stack,
-            read=lambda: read_values(self),
+            read=lambda: read_values(self, own=True),
         )
         self.writer: Writer = parent.writer if parent else self._make_writer(attr)
 

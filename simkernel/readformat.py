@@ -21,28 +21,28 @@ if TYPE_CHECKING:
 __all__ = ["read_values"]
 
 
-def read_values(event: PerfEvent) -> bytes:
-    """What read(2) and PERF_SAMPLE_READ give for the event's read_format, of its group with PERF_FORMAT_GROUP."""
+def read_values(event: PerfEvent, *, own: bool = False) -> bytes:
+    """What read(2) gives for the event's read_format, of its group with PERF_FORMAT_GROUP.
+
+    Args:
+        event: which.
+        own: without what inherited events have counted: so PERF_SAMPLE_READ has it.
+    """
     shape = event.attr.read_format
     leader = event.leader if shape & PERF_FORMAT_GROUP else event
     leader.update_times()
     times = _times(leader, shape)
     if not shape & PERF_FORMAT_GROUP:
-        values = [_total(leader), *times, *_ends(leader, shape)]
+        values = [leader.count if own else _total(leader), *times, *_ends(leader, shape, leader.writer.lost)]
     else:
         members = (leader, *leader.siblings)
         values = [len(members), *times]
         for member in members:
             member.update_times()
-            values += [_total(member), *_ends(member, shape)]
-        if leader.children and shape & PERF_FORMAT_LOST:
-            # The kernel adds up the counts of inherited events, and overwrites the losses, which are its parent's.
-            values[-1 - (len(members) - 1) * _member_words(shape) :: _member_words(shape)] = [0] * len(members)
+            # The kernel adds up the counts of inherited events, and overwrites the losses with theirs, which are none.
+            lost = 0 if leader.children and not own else member.writer.lost
+            values += [member.count if own else _total(member), *_ends(member, shape, lost)]
     return struct.pack(f"={len(values)}Q", *(value % 2**64 for value in values))
-
-
-def _member_words(shape: int) -> int:
-    return 1 + bool(shape & PERF_FORMAT_ID) + bool(shape & PERF_FORMAT_LOST)
 
 
 def _family(event: PerfEvent) -> Iterator[PerfEvent]:
@@ -63,8 +63,8 @@ def _times(event: PerfEvent, shape: int) -> Iterator[int]:
         yield event.child_running + sum(member.running_ns for member in _family(event))
 
 
-def _ends(event: PerfEvent, shape: int) -> Iterator[int]:
+def _ends(event: PerfEvent, shape: int, lost: int) -> Iterator[int]:
     if shape & PERF_FORMAT_ID:
         yield event.first.id
     if shape & PERF_FORMAT_LOST:
-        yield event.writer.lost
+        yield lost

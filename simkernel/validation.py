@@ -145,10 +145,12 @@ def check_kind(machine: Machine, attr: PerfEventAttr, task: Task | None, cpu: in
         _refuse(errno.EOPNOTSUPP)
     if attr.aux_output or attr.aux_start_paused:
         _refuse(errno.EOPNOTSUPP)
-    if attr.aux_sample_size or attr.aux_action:
+    if attr.aux_action:
         _refuse(errno.EINVAL)
     if attr.sample_type & PERF_SAMPLE_CALLCHAIN and attr.sample_max_stack > machine.settings.max_stack:
         _refuse(errno.EOVERFLOW)
+    if attr.aux_sample_size:  # there is no event with an AUX area to sample
+        _refuse(errno.EINVAL)
     _check_modelled(attr)
 
 

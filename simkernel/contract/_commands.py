@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["compare", "random_programs", "replay", "run"]
 
 _SHOWN = 10
+_OFTEN = 50
+"""How often each refusal and each change of readiness should be reached by 100,000 random steps."""
 
 
 def random_programs(seed: int, *, steps: int | None = None) -> Iterator[tuple[str, Program]]:
@@ -142,7 +144,8 @@ class _Comparison:
         machine = self.pair.real.machine
         for kind, (name, difference) in self.found.items():
             sys.stdout.write(f"{name}, the first of {self.times[kind]}: {difference}\n\n{as_test(difference)}\n")
-        sys.stdout.write(f"{self.coverage}\n")
+        rare = "".join(f"\n  {operation}: {result}, {times}" for operation, result, times in self.coverage.rare(_OFTEN))
+        sys.stdout.write(f"{self.coverage}\n\nreached less than {_OFTEN} times:{rare or ' nothing'}\n\n")
         sys.stdout.write(
             f"linux {machine.release} and simulated {self.pair.simulated.machine.release}, seed {self.seed}: "
             f"{self.programs} programs, {self.steps} steps in {time.monotonic() - self.began:.0f} s, "

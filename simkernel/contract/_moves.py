@@ -24,6 +24,7 @@ class Made:
     actor: str
     mapped: bool = False
     members: int = 1
+    timed: bool = False
 
 
 @dataclass(slots=True)
@@ -124,6 +125,7 @@ def noisy(world: World) -> None:
     """A clock, faults, switches."""
     attr, kind = _attrs.noisy(world.rng)
     event = world.open(attr, kind)
+    event.timed = "clock" in kind
     if world.chance(60):
         mapped(world, event)
 
@@ -260,7 +262,7 @@ def exit_(world: World) -> None:
 
 def pin(world: World) -> None:
     """Another CPU."""
-    world.do("pin", world.actor(), world.rng.choices([0, 1, 77], [6, 4, 1])[0])
+    world.do("pin", world.actor(), world.rng.choices([0, 1, 77], [5, 4, 2])[0])
 
 
 def touch(world: World) -> None:
@@ -278,7 +280,7 @@ def exec_(world: World) -> None:
 def bpf(world: World) -> None:
     """An output event, connected and used."""
     rng = world.rng
-    attr = _attrs.bpf(rng) | ({"inherit": 1} if world.chance(12) else {})
+    attr = _attrs.bpf(rng) | ({"inherit": 1} if world.chance(20) else {})
     event = world.open(attr, "software:bpf-output" if world.chance(90) else "software:dummy")
     if world.chance(85):
         mapped(world, event)
@@ -413,7 +415,7 @@ def crossing(world: World) -> None:
         world.epolls.append(epolled)
         world.do("add", epolled, event.name, world.rng.choice(["IN", "IN|ET"]))
     for _ in range(world.rng.randrange(2, 5)):
-        verb = world.rng.choices(["getppid", "exit", "close"], [12, 2, 1])[0]
+        verb = world.rng.choices(["getppid", "exit", "close"], [12, 3, 2])[0]
         if verb == "close" and event in world.events:
             world.do("close", event.name)
             world.gone.append(event.name)
@@ -454,8 +456,11 @@ def control(world: World) -> None:
     ]
     request = world.rng.choice(requests)
     name = world.event_name(closed=20)
-    if request[0] == "PERIOD" and any(event.name == name and "inherit" in event.attr for event in world.events):
+    event = next((event for event in world.events if event.name == name), None)
+    if request[0] == "PERIOD" and event is not None and "inherit" in event.attr:
         return  # parent and child may swap their events, and with them what is left of a period
+    if request[0] == "REFRESH" and event is not None and event.timed:
+        return  # when it is over is a matter of time
     world.do("ioctl", name, *request)
 
 
@@ -478,9 +483,11 @@ def refused_control(world: World) -> None:
         ),
         *(("QUERY_BPF", 0), ("QUERY_BPF", 4), ("QUERY_BPF", 65), ("SET_BPF", -1), ("SET_BPF", 1 << 29)),
         *(("MODIFY_ATTRIBUTES", "null"), ("0x2499", 0), ("0x5401", 0), ("PAUSE_OUTPUT", 1)),
-        *(("ENABLE", 0), ("DISABLE", 0), ("RESET", 0)),
+        *(("ENABLE", 0), ("DISABLE", 0), ("RESET", 0), ("REFRESH", 1), ("QUERY_BPF", 4)),
     ]
     name, request = world.event_name(closed=30), world.rng.choice(requests)
+    if world.chance(20):  # an event that does not sample, and has no program
+        name = world.open({}, "software:dummy", pid="me").name
     world.do("ioctl", name, *request)
     if request[0] == "SET_FILTER" and world.chance(40):
         world.do("ioctl", name, "SET_FILTER", "common_pid > 1")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +11,55 @@ if TYPE_CHECKING:
     from simkernel.contract.program import Program, Step
     from simkernel.contract.running import Outcome
 
-__all__ = ["Coverage"]
+__all__ = ["CHANGES", "REFUSALS", "Coverage"]
+
+REFUSALS: Final[dict[str, tuple[str, ...]]] = {
+    "add": ("EBADF", "EEXIST", "EINVAL", "ELOOP"),
+    "close": ("EBADF",),
+    "connect": ("E2BIG", "EBADF", "EOPNOTSUPP"),
+    "del": ("EBADF", "ENOENT"),
+    "emit": ("EINVAL", "ENOENT", "EOPNOTSUPP"),
+    "fcntl GETFL": ("EBADF",),
+    "fcntl GETOWN": ("EBADF",),
+    "fcntl GETSIG": ("EBADF",),
+    "fcntl SETFL": ("EBADF",),
+    "fcntl SETOWN": ("EBADF", "ESRCH"),
+    "fcntl SETSIG": ("EBADF", "EINVAL"),
+    "ioctl 0x2499": ("EBADF", "ENOTTY"),
+    "ioctl 0x5401": ("EBADF", "ENOTTY"),
+    "ioctl DISABLE": ("EBADF",),
+    "ioctl ENABLE": ("EBADF",),
+    "ioctl ID": ("EBADF", "EFAULT"),
+    "ioctl MODIFY_ATTRIBUTES": ("EBADF", "EFAULT"),
+    "ioctl PAUSE_OUTPUT": ("EBADF", "EINVAL"),
+    "ioctl PERIOD": ("EBADF", "EFAULT", "EINVAL"),
+    "ioctl QUERY_BPF": ("E2BIG", "EBADF", "EFAULT", "EINVAL"),
+    "ioctl REFRESH": ("EBADF", "EINVAL"),
+    "ioctl RESET": ("EBADF",),
+    "ioctl SET_BPF": ("EBADF",),
+    "ioctl SET_FILTER": ("EBADF", "EEXIST", "EFAULT", "EINVAL"),
+    "map": ("EBADF", "EBUSY", "EINVAL", "EOVERFLOW"),
+    "mod": ("EBADF", "EINVAL", "ENOENT"),
+    "open": ("E2BIG", "EBADF", "EINVAL", "ENODEV", "ENOENT", "EOPNOTSUPP", "EOVERFLOW", "ESRCH"),
+    "pin": ("EINVAL",),
+    "read": ("EBADF", "ENOSPC"),
+    "redirect": ("EBADF", "EINVAL"),
+    "write": ("EBADF", "EINVAL"),
+}
+"""What root is refused by 6.18, as far as programs of random steps go: operation, errnos."""
+
+CHANGES: Final[dict[str, tuple[str, ...]]] = {
+    "readiness by poll": ("nothing -> IN", "IN -> nothing", "nothing -> HUP", "IN -> HUP", "HUP -> IN", "HUP -> NVAL"),
+    "readiness by wait": (
+        "nothing -> IN",
+        "IN -> nothing",
+        "nothing -> HUP",
+        "IN -> HUP",
+        "HUP -> IN",
+        "HUP -> nothing",
+    ),
+}
+"""How readiness changes: what asked, and what it was told before and then."""
 
 
 class Coverage:
@@ -42,13 +90,13 @@ class Coverage:
                 self._count(f"readiness by {step.verb}", f"{before} -> {now}")
 
     def rare(self, least: int) -> list[tuple[str, str, int]]:
-        """What was reached less often: operation, result, times."""
-        return [
-            (operation, result, times)
-            for operation, counts in sorted(self._counts.items())
-            for result, times in sorted(counts.items())
-            if times < least
+        """The refusals and changes of readiness that were reached less often: operation, result, times."""
+        found = [
+            (operation, result, self._counts.get(operation, Counter())[result])
+            for operation, results in (REFUSALS | CHANGES).items()
+            for result in results
         ]
+        return [each for each in found if each[2] < least]
 
     def as_data(self) -> dict[str, dict[str, int]]:
         """By operation and result."""
