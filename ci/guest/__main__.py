@@ -21,7 +21,7 @@ _QEMU: Final = "qemu-system-x86_64"
 _SHOWN: Final = 5
 _WIDEST: Final = 160
 _GUESTS: Final = 2
-_HEADINGS: Final = ("kernel", "version", "boot s", "all s", "checks", "programs", "steps", "differ", "verdict")
+_HEADINGS: Final = ("kernel", "version", "boot s", "all s", "checks", "programs", "steps", "known", "differ", "verdict")
 _EXIT: Final = """\
 exit status: 0 every kernel ran and agrees with the simulated one, 1 one differs or its guest failed,
 2 wrong usage, 3 nothing differs, but a kernel that was asked for could not be run"""
@@ -120,7 +120,7 @@ def _row(verdict: Verdict) -> tuple[str, ...]:
     if verdict.not_run:
         return (verdict.label, *[""] * (len(_HEADINGS) - 2), f"not run: {verdict.not_run}")
     boot = f"{verdict.boot_seconds:.1f}" if verdict.boot_seconds else "-"
-    counts = (verdict.checks, verdict.programs, verdict.steps, len(verdict.differences))
+    counts = (verdict.checks, verdict.programs, verdict.steps, verdict.known, len(verdict.differences))
     return (verdict.label, verdict.version, boot, f"{verdict.seconds:.0f}", *map(str, counts), verdict.word)
 
 

@@ -10,8 +10,8 @@ from typing import Final
 
 from ci.guest.checks import Result, expected, load
 from ci.guest.payload import CHECKS, TRACES
-from simkernel.contract.compare import first_difference
-from simkernel.contract.trace import SimBench, TraceError, read_traces
+from simkernel.contract.replaying import replayed
+from simkernel.contract.trace import TraceError, read_traces
 
 __all__ = ["Verdict", "judge"]
 
@@ -32,6 +32,7 @@ class Verdict:
         unavailable: checks for which the machine lacks something.
         programs: how many programs were compared.
         steps: how many steps they have.
+        known: programs that differ as `simkernel.contract.known` says; no difference for the verdict.
         differences: what the simulated kernel does otherwise; the first words name the check or the program.
         failures: what was to be run and was not, and why.
         not_run: why the kernel could not be had; empty when it was.
@@ -46,6 +47,7 @@ class Verdict:
     unavailable: int = 0
     programs: int = 0
     steps: int = 0
+    known: int = 0
     differences: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     not_run: str = ""
@@ -110,13 +112,10 @@ def _judge_checks(verdict: Verdict, results: list[Result]) -> None:
 
 def _judge_traces(verdict: Verdict, path: Path) -> None:
     try:
-        machine, traces = read_traces(path)
-        bench = SimBench.like(machine)
-        for trace in traces:
-            verdict.programs += 1
-            verdict.steps += len(trace.program.steps)
-            difference = first_difference(trace.program, trace.outcomes, bench.run(trace.program))
-            if difference is not None:
-                verdict.differences.append(f"{trace.name}: {difference}")
+        replay = replayed(*read_traces(path))
+        verdict.programs += replay.programs
+        verdict.steps += replay.steps
+        verdict.known += replay.known.total()
+        verdict.differences += [f"{name}: {difference}" for name, difference in replay.unexplained]
     except TraceError as broken:
         verdict.failures.append(str(broken))

@@ -7,12 +7,15 @@ import json
 import random
 import sys
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from simkernel.contract.compare import Pair, as_test, first_difference, shrunk
+from simkernel.contract.compare import Pair, as_test, differences, shrunk
 from simkernel.contract.corpus import programs_in
 from simkernel.contract.coverage import Coverage
 from simkernel.contract.generate import random_program
+from simkernel.contract.known import explained
+from simkernel.contract.replaying import replayed
 from simkernel.contract.trace import LinuxBench, SimBench, read_traces, write_traces
 
 if TYPE_CHECKING:
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from simkernel.contract.compare import Difference
+    from simkernel.contract.known import Known
     from simkernel.contract.program import Program
     from simkernel.contract.trace import Bench
 
@@ -74,15 +78,9 @@ def replay(chosen: argparse.Namespace) -> int:
     different = 0
     for path in chosen.files:
         machine, traces = read_traces(path)
-        bench, programs, steps, found = SimBench.like(machine), 0, 0, list[str]()
-        for trace in traces:
-            programs, steps = programs + 1, steps + len(trace.program.steps)
-            difference = first_difference(trace.program, trace.outcomes, bench.run(trace.program))
-            if difference is not None:
-                found.append(f"{trace.name}: {difference}\n")
-        sys.stdout.write(
-            f"{path}: {machine.arm} {machine.release}, {programs} programs, {steps} steps, {len(found)} differ\n"
-        )
+        done = replayed(machine, traces)
+        found = [f"{name}: {difference}\n" for name, difference in done.unexplained]
+        sys.stdout.write(f"{path}: {machine.arm} {machine.release}, {done}\n")
         sys.stdout.writelines(found if chosen.all else found[:_SHOWN])
         different += len(found)
     return 1 if different else 0
@@ -109,6 +107,7 @@ class _Comparison:
         self.coverage = Coverage()
         self.found: dict[str, tuple[str, Difference]] = {}
         self.times: dict[str, int] = {}
+        self.known: Counter[Known] = Counter()
         self.programs = self.steps = 0
         self.began = time.monotonic()
 
@@ -123,12 +122,16 @@ class _Comparison:
 
     def one(self, name: str, program: Program) -> None:
         """Runs one; shrinks a difference of a kind that is new."""
-        difference = self.pair(program)
+        self.pair(program)
+        found = differences(program, self.pair.outcomes, self.pair.answers)
+        findings = explained(name, self.pair.real.machine.release, found)
         self.programs += 1
         self.steps += len(program.steps)
         self.coverage.add(program, self.pair.outcomes)
         if sys.stderr.isatty() and not self.programs % 20:
             sys.stderr.write(f"\r{self.steps} steps, {len(self.found)} kinds of difference ")
+        self.known.update(findings.known)
+        difference = findings.unexplained
         if difference is None:
             return
         self.times[difference.kind] = self.times.get(difference.kind, 0) + 1
@@ -149,12 +152,12 @@ class _Comparison:
         sys.stdout.write(
             f"linux {machine.release} and simulated {self.pair.simulated.machine.release}, seed {self.seed}: "
             f"{self.programs} programs, {self.steps} steps in {time.monotonic() - self.began:.0f} s, "
-            f"{sum(self.times.values())} programs differ in {len(self.found)} ways\n"
+            f"{sum(self.times.values())} programs differ in {len(self.found)} ways, {self.known.total()} as known\n"
         )
 
     def as_data(self) -> dict[str, Any]:
         """The same for machines."""
-        differences = [
+        found = [
             {
                 "name": name,
                 "kind": kind,
@@ -172,6 +175,7 @@ class _Comparison:
             "seed": self.seed,
             "programs": self.programs,
             "steps": self.steps,
-            "differences": differences,
+            "differences": found,
+            "known": {known.programs: times for known, times in self.known.items()},
             "coverage": self.coverage.as_data(),
         }

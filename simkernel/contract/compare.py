@@ -10,13 +10,22 @@ from simkernel.contract.program import Program
 from simkernel.contract.trace import LinuxBench, SimBench
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from simkernel.contract.program import Step
     from simkernel.contract.running import Outcome
     from simkernel.contract.trace import Bench
 
-__all__ = ["NOT_SIMULATED", "Difference", "Pair", "as_test", "difference_on_this_machine", "first_difference", "shrunk"]
+__all__ = [
+    "NOT_SIMULATED",
+    "Difference",
+    "Pair",
+    "as_test",
+    "difference_on_this_machine",
+    "differences",
+    "first_difference",
+    "shrunk",
+]
 
 NOT_SIMULATED: Final = "not simulated"
 """Where a difference is that the simulator announces itself: `docs/limits.md` lists what it refuses."""
@@ -59,18 +68,23 @@ class Difference:
         )
 
 
-def first_difference(program: Program, real: Sequence[Outcome], simulated: Sequence[Outcome]) -> Difference | None:
-    """The first step at which a simulated kernel does what Linux does not.
+def differences(program: Program, real: Sequence[Outcome], simulated: Sequence[Outcome]) -> Iterator[Difference]:
+    """The steps at which a simulated kernel does what Linux does not, each with the first place that differs.
 
     ``{"at_least": n}`` of Linux may be more than that of the simulator; ``{"unsure": why}`` equals anything.
     """
     for at, (one, other) in enumerate(zip(real, simulated, strict=True)):
         if "unsupported" in other:
-            return Difference(program, at, NOT_SIMULATED, one, other["unsupported"])
+            yield Difference(program, at, NOT_SIMULATED, one, other["unsupported"])
+            continue
         found = _differs(one, other, "")
         if found is not None:
-            return Difference(program, at, *found)
-    return None
+            yield Difference(program, at, *found)
+
+
+def first_difference(program: Program, real: Sequence[Outcome], simulated: Sequence[Outcome]) -> Difference | None:
+    """The first of the `differences`, or None."""
+    return next(differences(program, real, simulated), None)
 
 
 class Pair:
@@ -85,6 +99,7 @@ class Pair:
         self.real = LinuxBench() if real is None else real
         self.simulated = SimBench.like(self.real.machine) if simulated is None else simulated
         self.outcomes: tuple[Outcome, ...] = ()
+        self.answers: tuple[Outcome, ...] = ()
 
     def __enter__(self) -> Self:
         return self
@@ -93,9 +108,9 @@ class Pair:
         self.close()
 
     def __call__(self, program: Program) -> Difference | None:
-        """Runs a program on both; `outcomes` is then what Linux did."""
-        self.outcomes = self.real.run(program)
-        return first_difference(program, self.outcomes, self.simulated.run(program))
+        """Runs a program on both; `outcomes` is then what Linux did, `answers` what the simulated kernel did."""
+        self.outcomes, self.answers = self.real.run(program), self.simulated.run(program)
+        return first_difference(program, self.outcomes, self.answers)
 
     def close(self) -> None:
         """Closes both."""
