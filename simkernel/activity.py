@@ -347,6 +347,7 @@ class Activity:
                 copy = make(event, child, None)
                 for sibling in event.siblings:
                     make(sibling, child, copy)
+                copy.generation = event.generation
 
     def execute(self, task: Task) -> None:
         """execve(2), as far as events are enabled or removed by it; the records come afterwards."""

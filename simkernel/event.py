@@ -111,6 +111,7 @@ class PerfEvent:
         writer: what the ring knows of it; children share their parent's (K21).
         limit: overflows until REFRESH disables it; 0 for no limit (K39).
         stopped: it hears nothing, whatever its state: what 6.18 makes of a tracepoint that REFRESH has used up.
+        generation: of a leader: how often its group has changed.
         siblings: the others of a leader's group.
         children: inherited ones that are still there.
         child_count, child_enabled, child_running: what the children that are gone have left.
@@ -133,6 +134,7 @@ class PerfEvent:
         "filter_text",
         "freq",
         "freq_stamp",
+        "generation",
         "id",
         "interrupts",
         "interrupts_tick",
@@ -192,6 +194,7 @@ class PerfEvent:
         self.enabled_ns = self.running_ns = 0
         self.stamp = context.time
         self.siblings: list[PerfEvent] = []
+        self.generation = 0
         self.children: list[PerfEvent] = []
         self.child_count = self.child_enabled = self.child_running = 0
         self.file: PerfFile | None = None

@@ -272,7 +272,7 @@ class SimKernel:
         """The SIGIO deliveries since last asked (K20); those without F_SETSIG are merged, with fd -1 and SI_KERNEL."""
         taken, self._signals = self._signals, []
         if self._plain_sigio:
-            taken.append(Signal(-1, _SI_KERNEL))
+            taken.insert(0, Signal(-1, _SI_KERNEL))  # the lowest number first, and realtime signals are above SIGIO
             self._plain_sigio = False
         return taken
 

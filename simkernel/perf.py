@@ -135,6 +135,7 @@ class Perf:
         )
         if leader is not None:
             leader.siblings.append(event)
+            leader.generation += 1
         if event.is_clock and event.freq and attr.sample_freq:
             # cpu-clock and task-clock make a period of a frequency once and for all.
             attr.sample_period = event.sample_period = event.last_period = event.period_left = 10**9 // attr.sample_freq
@@ -165,6 +166,7 @@ class Perf:
         """A follower goes; of a leader that goes, every follower becomes a group of its own."""
         if event.leader is not event:
             event.leader.siblings.remove(event)
+            event.leader.generation += 1
             return
         for sibling in event.siblings:
             sibling.leader, sibling.turn = sibling, sibling.context.take_turn()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import struct
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from perfring.abi import (
     PERF_FORMAT_TOTAL_TIME_ENABLED,
     PERF_FORMAT_TOTAL_TIME_RUNNING,
 )
+from simkernel.readiness import os_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +29,9 @@ def read_values(event: PerfEvent, *, own: bool = False) -> bytes:
     Args:
         event: which.
         own: without what inherited events have counted: so PERF_SAMPLE_READ has it.
+
+    Raises:
+        OSError: ECHILD: the group has changed since a child inherited it.
     """
     shape = event.attr.read_format
     leader = event.leader if shape & PERF_FORMAT_GROUP else event
@@ -35,6 +40,8 @@ def read_values(event: PerfEvent, *, own: bool = False) -> bytes:
     if not shape & PERF_FORMAT_GROUP:
         values = [leader.count if own else _total(leader), *times, *_ends(leader, shape, leader.writer.lost)]
     else:
+        if not own and any(child.generation != leader.generation for child in leader.children):
+            raise os_error(errno.ECHILD)  # the counts of another group cannot be added to those of this one
         members = (leader, *leader.siblings)
         values = [len(members), *times]
         for member in members:

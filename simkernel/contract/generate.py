@@ -70,7 +70,7 @@ _THEMES: Final[dict[str, tuple[int, _Theme]]] = {
         18,
         {
             **_COMMON,
-            _moves.crossing: 4,
+            _moves.crossing: 7,
             _moves.sampling: 4,
             _moves.wait: 6,
             _moves.modify: 3,
@@ -81,7 +81,7 @@ _THEMES: Final[dict[str, tuple[int, _Theme]]] = {
         },
     ),
     "refusals": (
-        26,
+        31,
         {
             **_REFUSALS,
             _moves.sampling: 3,
@@ -128,7 +128,7 @@ _THEMES: Final[dict[str, tuple[int, _Theme]]] = {
             _moves.modify: 12,
             _moves.wait: 24,
             _moves.cycle: 3,
-            _moves.crossing: 10,
+            _moves.crossing: 14,
             _moves.sampling: 5,
             _moves.redirected: 3,
         },
@@ -149,7 +149,7 @@ _THEMES: Final[dict[str, tuple[int, _Theme]]] = {
             _moves.redirected: 2,
         },
     ),
-    "bpf": (8, {**_COMMON, _moves.bpf: 6, _moves.emit: 16, _moves.pin: 1}),
+    "bpf": (11, {**_COMMON, _moves.bpf: 6, _moves.emit: 16, _moves.pin: 1}),
     "noise": (3, {**_COMMON, _moves.noisy: 8, _moves.touch: 12, _moves.pin: 2, _moves.sampling: 1}),
 }
 """What programs are about: how many of a hundred, and the weights of what is done in them."""
