@@ -18,6 +18,7 @@ from ci.guest.store import Store, cache_folder
 __all__ = ["main", "status", "table"]
 
 _QEMU: Final = "qemu-system-x86_64"
+_RECORDINGS: Final = "tests/conformance/recordings"
 _SHOWN: Final = 5
 _WIDEST: Final = 160
 _GUESTS: Final = 2
@@ -36,7 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _list(store)
         return 0
     plan = Plan(chosen.seed, 0 if chosen.checks else chosen.steps, not chosen.checks, chosen.seconds)
-    matrix = Matrix(plan, store, chosen.qemu, ROOT / ".ci-logs" / "kernels", chosen.guests, _say)
+    recordings = ROOT / _RECORDINGS if chosen.record else None
+    matrix = Matrix(plan, store, chosen.qemu, ROOT / ".ci-logs" / "kernels", chosen.guests, _say, recordings)
     began = time.monotonic()
     verdicts = []
     for verdict in matrix.run(list(dict.fromkeys(labels))):
@@ -67,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--checks", action="store_true", help="only the checks of the contract, no programs")
     parser.add_argument("--steps", type=_whole(0), default=20_000, help="random steps on each; default: %(default)s")
     parser.add_argument("--seed", type=int, default=1, help="of the random programs; default: %(default)s")
+    parser.add_argument("--record", action="store_true", help=f"keep the traces in {_RECORDINGS}, for every test run")
     parser.add_argument("--refresh", action="store_true", help="ask the mirror for newer packages")
     parser.add_argument("--guests", type=_whole(1), default=_GUESTS, help="at once; default: %(default)s")
     parser.add_argument("--seconds", type=_whole(1), default=540, help="for each guest; default: %(default)s")

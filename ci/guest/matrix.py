@@ -18,9 +18,11 @@ from ci.guest.agent import run_jobs
 from ci.guest.apt import AptFailed
 from ci.guest.boot import GuestFailed, Limits, boot, qemu_command
 from ci.guest.judge import Verdict, judge
-from ci.guest.payload import Plan, initramfs, jobs
+from ci.guest.payload import TRACES, Plan, initramfs, jobs
 from ci.guest.store import Kernel, Store
 from simkernel.contract.gate import linux_refusal
+from simkernel.contract.recordings import keep
+from simkernel.contract.trace import configuration
 
 __all__ = ["HOST", "KERNELS", "Matrix", "NotRun"]
 
@@ -47,6 +49,7 @@ class Matrix:
         folder: gets a directory of logs and results for each kernel.
         guests: how many at once.
         say: takes lines of progress.
+        recordings: where the traces become recordings; None keeps those that are there.
     """
 
     plan: Plan
@@ -55,6 +58,7 @@ class Matrix:
     folder: Path
     guests: int
     say: Callable[[str], object]
+    recordings: Path | None = None
 
     def run(self, labels: Sequence[str]) -> Iterator[Verdict]:
         """The verdicts in the order of the labels. This machine's kernel runs by itself, before the guests."""
@@ -83,8 +87,17 @@ class Matrix:
         _unpack(frames, folder)
         self.say(f"{label}: {verdict.seconds:.0f} s on {verdict.version}; comparing with the simulated kernel")
         judge(verdict, frames, self._wanted(), folder)
+        self._record(verdict, folder)
         (folder / "verdict.json").write_text(json.dumps(dataclasses.asdict(verdict), indent=1))
         return verdict
+
+    def _record(self, verdict: Verdict, folder: Path) -> None:
+        """Only of a run in which nothing failed; what differs is a reason to record it."""
+        parts = [path for job, name in TRACES.items() if (path := folder / job / name).is_file()]
+        if self.recordings is None or verdict.failures or not parts:
+            return
+        path = keep(parts, self.recordings, facts=_noted(folder / "kernel.json"))
+        self.say(f"{verdict.label}: recorded in {path}")
 
     def _wanted(self) -> list[str]:
         return [each["name"] for each in jobs(self.plan, "", "")]
@@ -130,6 +143,17 @@ class Matrix:
         lines = kernel.config.read_text().splitlines()
         config = dict(line.split("=", 1) for line in lines if line.startswith(_CONFIG))
         return {"packages": kernel.packages, "userland": self.store.userland_packages(), "config": config}
+
+
+def _noted(path: Path) -> dict[str, str]:
+    """What a guest cannot tell of itself: its package and its configuration."""
+    if not path.is_file():
+        return {}
+    noted = json.loads(path.read_text())
+    return {
+        "packages": " ".join(f"{name}={version}" for name, version in sorted(noted["packages"].items())),
+        **configuration([f"{name}={value}" for name, value in noted["config"].items()]),
+    }
 
 
 def _unpack(frames: Mapping[str, bytes], folder: Path) -> None:

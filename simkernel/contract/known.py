@@ -1,8 +1,7 @@
 """The differences that are known: which programs, on which releases, and why the simulated kernel does otherwise there.
 
-`KNOWN` is the one table. What is in it is no failure of a comparison; what is in it and does not differ any more
-is one:
-``tests/conformance`` expects each of them to fail, strictly.
+`KNOWN` is the one table. What is in it is no failure of a comparison; what is in it and does not differ any more is
+one: ``tests/conformance`` expects each of them to fail, strictly.
 """
 
 from __future__ import annotations

@@ -9,6 +9,8 @@ from __future__ import annotations
 import gzip
 import json
 import platform
+import re
+import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -23,13 +25,30 @@ from simkernel.releases import release_named
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from perfring.kernel import Kernel
     from simkernel.contract.arm import Arm
     from simkernel.contract.running import Outcome
 
-__all__ = ["FORMAT", "Bench", "LinuxBench", "Machine", "SimBench", "Trace", "TraceError", "read_traces", "write_traces"]
+__all__ = [
+    "FORMAT",
+    "Bench",
+    "LinuxBench",
+    "Machine",
+    "SimBench",
+    "Trace",
+    "TraceError",
+    "configuration",
+    "read_traces",
+    "write_traces",
+]
 
 FORMAT: Final = "perfring-traces-1"
 """What the first line of a file says; another number, another format."""
+
+_CONFIGURATION: Final = re.compile(
+    r"CONFIG_(HZ|PREEMPT\w*|PERF_EVENTS|BPF_EVENTS|BPF_SYSCALL|KPROBE_EVENTS|UPROBE_EVENTS|FTRACE_SYSCALLS"
+    r"|HAVE_HW_BREAKPOINT|CGROUP_PERF|SECURITY_PERF_EVENTS_RESTRICT)="
+)
 
 _FACTS: Final = {
     "perf_event_paranoid": "/proc/sys/kernel/perf_event_paranoid",
@@ -55,7 +74,7 @@ class Machine:
         page_size: bytes.
         executable: the path that actors mapped and executed.
         python: the version of the interpreter.
-        facts: sysctls and the like, by name.
+        facts: sysctls and the like, by name, and the `configuration` as far as the kernel tells it.
     """
 
     arm: str
@@ -76,6 +95,7 @@ class Machine:
                 facts[name] = kernel.read_text(path).strip()
             except OSError as missing:
                 facts[name] = f"unreadable: {missing}"
+        facts |= _configuration(kernel)
         return cls(
             arm=arm.name.split()[0].replace("simkernel", "sim"),
             release=kernel.release,
@@ -85,6 +105,20 @@ class Machine:
             python=platform.python_version(),
             facts=facts,
         )
+
+
+def _configuration(kernel: Kernel) -> dict[str, str]:
+    """What the kernel itself tells; many do not, and then the package knows."""
+    try:
+        lines = gzip.decompress(kernel.read_bytes("/proc/config.gz")).decode().splitlines()
+    except OSError:
+        return {}
+    return configuration(lines)
+
+
+def configuration(lines: Iterable[str]) -> dict[str, str]:
+    """Of a kernel's configuration what programs can notice, by name."""
+    return dict(line.split("=", 1) for line in lines if _CONFIGURATION.match(line))
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +236,7 @@ def read_traces(path: Path) -> tuple[Machine, Iterator[Trace]]:
     data = path.read_bytes()
     try:
         text = gzip.decompress(data).decode() if path.suffix == ".gz" else data.decode()
-    except (OSError, EOFError, UnicodeDecodeError) as broken:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as broken:
         raise TraceError(f"{path}: {broken}") from broken
     lines = text.splitlines()
     return _machine(path, lines[0] if lines else ""), _traces(path, lines[1:])
