@@ -186,7 +186,7 @@ _LOSS: Final = (
     mutant("a loss is told and forgotten", (_LOST, "self.lost = 0", "self.lost = writer.lost = 0")),
     mutant(
         "events count the losses of their ring",
-        ("readformat:_ends", "event.writer.lost", "event.ring.buffer.refused if event.ring else 0"),
+        ("readformat:read_values", "leader.writer.lost)", "leader.ring.buffer.refused if leader.ring else 0)"),
     ),
     mutant(
         "RESET forgets the losses",
