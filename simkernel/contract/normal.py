@@ -43,6 +43,8 @@ HIDDEN: Final[dict[str, str]] = {
     "BPF output": "without its last 7 bytes: Linux does not write what pads the payload",
     "type of a tracepoint in raw data": "left out: Linux numbers them as it boots",
     "common_flags of a tracepoint": "without the bits of a pending reschedule",
+    "common_preempt_count of a tracepoint": "left out: it depends on how the kernel was configured, not on its release",
+    "bytes behind the fields of a sample": "how many: Linux leaves there what was in the ring before",
     "cgroup": "left out",
 }
 """What is hidden: which part of a trace, and what is left of it."""
@@ -354,7 +356,7 @@ class _Decoder:
             (abi.PERF_SAMPLE_AUX, "aux", self.aux),
         )
         found = {name: read() for bit, name, read in fields if attr.sample_type & bit}
-        return found | ({"rest": self.reader.rest.hex()} if self.reader.rest else {})
+        return found | ({"rest": len(self.reader.rest)} if self.reader.rest else {})
 
     def side_band(self, record: RawRecord) -> dict[str, Any]:
         trailer = self.trailer(record)
@@ -429,7 +431,7 @@ _MOST_PADDING: Final = 7
 """Bytes of padding behind a payload: Linux leaves there what was in the ring before."""
 _NEED_RESCHED: Final = 0x26
 """Bits of common_flags: that the scheduler would like to run, by timer or otherwise."""
-_COMMON: Final = ("hidden", "flags", "preempt", "pid")
+_COMMON: Final = ("hidden", "flags", "hidden", "pid")
 _TRACEPOINTS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "getppid": ("HBBiI", (*_COMMON, "number")),
     "getppid_exit": ("HBBiI4xq", (*_COMMON, "number", "pid")),
