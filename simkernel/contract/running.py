@@ -404,7 +404,7 @@ class _Runner:
         return seen
 
     def _records(self, ring: _Ring, count: int | None) -> tuple[list[RawRecord] | None, int]:
-        """The records of a ring, oldest first unless backward, and where the tail goes behind them."""
+        """The records of a ring, oldest first, and where the tail goes behind them."""
         raw = ring.raw
         head, tail = raw.head, raw.tail
         if not raw.size:
@@ -418,7 +418,9 @@ class _Runner:
             records = raw.walk(start, end)
         except AssertionError:
             return None, tail
-        if count is None or ring.backward:
+        if ring.backward:  # the newest is first in memory
+            return records[::-1], head
+        if count is None:
             return records, head
         records = records[:count]
         return records, (tail + sum(record.size for record in records)) & _U64
