@@ -49,10 +49,7 @@ def _about_the_rule(result: Result) -> Iterator[str]:
     else:
         mend = "Give the ring more pages: no watermark of this one is safe; or bound the wait by a latency."
     says = {Outcome.STALLS: "perfring's build() does not open such a ring.", Outcome.DEPENDS: "It may stall yet."}
-    if result.stalled or verdict.outcome is not Outcome.STALLS:
-        yield f"{mend} {says[verdict.outcome]}"
-    else:
-        yield f"{mend} No record has come so far, or this would have stalled."
+    yield f"{mend} {says[verdict.outcome]}"
 
 
 def _about_loss(result: Result) -> str:
@@ -94,7 +91,8 @@ def _pages_for(result: Result, seconds: float) -> int:
 def _about_waiting(result: Result) -> Iterator[str]:
     scenario, verdict = result.scenario, result.verdict
     waits = scenario.latency is None and scenario.period is None
-    if waits and not result.stalled and result.worst is not None and result.worst.at_least and not result.wakes:
+    low = result.highest_fill <= verdict.kernel_watermark
+    if waits and low and not result.stalled and result.worst is not None and result.worst.at_least:
         yield (
             f"No ring was ever filled to its watermark in {scenario.duration:g} s: lower it, or bound the wait by a "
             "latency, for a record below the watermark waits as long as nothing follows."

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from perfring.geometry import Outcome
 from simkernel.simulate.durations import format_ns
 
 if TYPE_CHECKING:
@@ -129,13 +128,19 @@ def _wait_dict(wait: Wait | None) -> dict[str, Any] | None:
     return None if wait is None else {"ns": wait.ns, "at_least": wait.at_least}
 
 
-def stalled(watch: RingWatch, verdict: Verdict, *, gone: bool) -> bool:
+def stalled(watch: RingWatch, prepared: Prepared, *, gone: bool) -> bool:
     """Whether records lie in a ring, and nothing would have made its reader look any more.
 
-    A reader that sleeps with the latch clear is woken by the next record that passes the watermark; that never comes
-    where the ring refuses what is written (K12), where the rule says so, or where the reader has given up.
+    A reader that sleeps with the latch clear is woken by the next record that passes the watermark. That never comes
+    where the ring has no room even for the smallest (K12), where no fill can get so high, or where the reader has given
+    up. A record refused is not enough: it may be larger than the ring, and a smaller one come behind it.
     """
-    return watch.asleep and (gone or bool(watch.lost_since_drain) or verdict.outcome is Outcome.STALLS)
+    verdict = prepared.verdict
+    needed = prepared.record_bytes[0] + prepared.lost_bytes * watch.untold
+    full = watch.used + needed >= verdict.ring_bytes  # one byte stays free (K6)
+    # A LOST among the records may bring the fill to a level that they do not reach by themselves.
+    highest = verdict.ring_bytes - 8 if watch.lost else verdict.fullest
+    return watch.asleep and (gone or full or watch.due >= highest)
 
 
 def result_of(scenario: Scenario, prepared: Prepared, kernel: WatchedKernel) -> Result:
@@ -160,7 +165,7 @@ def result_of(scenario: Scenario, prepared: Prepared, kernel: WatchedKernel) -> 
         p99=_percentile(waits, 99),
         worst=waits[-1] if waits else None,
         highest_fill=max(watch.highest for watch in rings),
-        stalled=tuple(watch.cpu for watch in rings if stalled(watch, prepared.verdict, gone=kernel.gone)),
+        stalled=tuple(watch.cpu for watch in rings if stalled(watch, prepared, gone=kernel.gone)),
     )
 
 

@@ -44,8 +44,9 @@ class RingWatch:
         written: records that lie in the ring: when each came, and the position behind it.
         delivered: records that were taken out.
         highest: the most bytes that ever waited.
-        lost_since_drain: records refused since the reader last gave room back.
         asleep: in the end records lay in the ring, and nothing but a further wakeup would have made the reader look.
+        due: what the ring had to be filled above, in the end, for the next wakeup (K7).
+        untold: in the end the next record had to bring a LOST with it (K21).
         attempted: when something was last written, or tried to be.
     """
 
@@ -60,8 +61,8 @@ class RingWatch:
         self.written: deque[tuple[int, int]] = deque()
         self.delivered = 0
         self.highest = 0
-        self.lost_since_drain = 0
-        self.asleep = False
+        self.asleep = self.untold = False
+        self.due = 0
         self.attempted = 0
         self._head = self._tail = self._refused = 0
         self._losing = False
@@ -71,6 +72,11 @@ class RingWatch:
         """Records refused in all."""
         return self._refused
 
+    @property
+    def used(self) -> int:
+        """Bytes that wait for the reader."""
+        return self._head - self._tail
+
     def settle(self, accessed: int) -> None:
         """Notes what has changed: by a store of the reader, at that time, or by the last attempt to write."""
         buffer = self.ring.buffer
@@ -79,7 +85,6 @@ class RingWatch:
             self._drained(accessed, tail)
         if buffer.refused != self._refused:
             self._refused += 1
-            self.lost_since_drain += 1
             self._lose()
         elif buffer.head != self._head:
             self._losing = False
@@ -105,9 +110,15 @@ class RingWatch:
         self.drains.append(Drain(at, taken, tail - self._tail))
         self.fills.append(Fill(at, self._head, tail, self.ring.buffer.wakeup))
         self.delivered += taken
-        self.lost_since_drain = 0
         self._losing = False
         self._tail = tail
+
+    def finish(self, *, idle: bool, gone: bool) -> None:
+        """Notes what the ring has come to; what its reader does later changes nothing of it."""
+        buffer = self.ring.buffer
+        self.asleep = idle and bool(self.written) and (gone or not buffer.latch)
+        self.due = buffer.wakeup + buffer.watermark - self._tail
+        self.untold = bool(buffer.lost)
 
 
 class WatchedKernel(SimKernel):
@@ -174,8 +185,7 @@ class WatchedKernel(SimKernel):
         self.over = True
         idle = self.gone or (self._waits and not self._keeps_time)
         for watch in self.rings.values():
-            buffer = watch.ring.buffer
-            watch.asleep = idle and bool(watch.written) and (self.gone or not buffer.latch)
+            watch.finish(idle=idle, gone=self.gone)
 
     def epoll(self) -> SimEpoll:
         """epoll_create1(2), of an instance that is watched."""

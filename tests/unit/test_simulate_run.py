@@ -152,6 +152,28 @@ def test_a_ring_that_is_just_not_full_yet_has_not_stalled() -> None:
     assert not result.stalled
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_a_record_too_large_for_its_ring_is_lost_and_stalls_nobody(seed: int) -> None:
+    mixed = {"event": "bpf", "payload": {64: 9, 5000: 1}, "cpus": 1, "pages": 1, "rate": 1000, "watermark": 2000}
+    result = _run(**mixed, seed=seed).result
+    assert result.lost
+    assert result.wakes > 10
+    assert not result.stalled
+
+
+def test_k13_an_oversized_watermark_has_not_stalled_while_its_reader_is_still_woken() -> None:
+    settings = {"watermark": 4096, "pages": 1, "cpus": 1, "rate": 1000, "start": 0.05, "reader": "bare"}
+    early, late = _run(**settings).result, _run(**settings, duration=1).result
+    assert early.wakes
+    assert (early.stalled, late.stalled) == ((), (0,))
+
+
+def test_a_watermark_that_no_fill_can_pass_has_stalled_before_the_ring_is_full() -> None:
+    result = _run(watermark=8192, reader="bare", rate=100).result
+    assert result.lost == 0
+    assert result.stalled == (0, 1)
+
+
 def test_the_same_seed_is_the_same_run_and_another_one_is_not() -> None:
     random = {"pattern": "random", "duration": 0.1}
     assert _run(**random, seed=1)[:3] == _run(**random, seed=1)[:3]
