@@ -267,6 +267,11 @@ class Machine:
             refuse(errno.EINVAL)
         ring.paused = paused
 
+    def read(self, fd: int, size: int) -> bytes:
+        """read(2), with PERF_FORMAT_LOST: a count that is not modelled, and the losses (K22, K41)."""
+        event = self.at(fd)
+        return bytes(8) + struct.pack("=Q", event.lost) if size >= 16 else refuse(errno.ENOSPC)
+
     def close(self, fd: int) -> None:
         """close(2): what is mapped lives on (K26)."""
         event = self.at(fd)
