@@ -118,6 +118,19 @@ class RawRing:
             start = (start + size) & _U64
         return records
 
+    def newest(self) -> list[RawRecord]:
+        """The records of a backward ring that has been overwritten, newest first: those that are still whole."""
+        ring, records, at, end = bytes(self.mapping.data) * 2, list[RawRecord](), self.head % self.size, self.size
+        while end:
+            kind, misc, size = HEADER.unpack_from(ring, at)
+            if size > end:
+                break
+            if size < HEADER.size or size % 8:
+                raise AssertionError(f"a record of {size} bytes, {self.size - end} behind the head {self.head}")
+            records.append(RawRecord(kind, misc, ring[at + HEADER.size : at + size]))
+            at, end = (at + size) % self.size, end - size
+        return records
+
     def drain(self) -> list[RawRecord]:
         """The records, and then their room is given back."""
         end = self.head

@@ -413,7 +413,8 @@ class _Runner:
         if not ring.writable:
             start, end = (head, 0) if ring.backward else (0, head)
         if (end - start) & _U64 > raw.size:
-            return None, tail
+            # Overwritten: the newest record of a backward ring is at the head, that of a forward one ends there (K34).
+            return (raw.newest() if ring.backward and not ring.writable else None), tail
         try:
             records = raw.walk(start, end)
         except AssertionError:
