@@ -209,7 +209,7 @@ def redirected(world: World) -> None:
     kind = _attrs.sampling_kind(world.rng) if "sample_period" in attr else "software:dummy"
     event = world.open(attr, kind, **({"pid": leader.actor} if world.chance(85) else {}))
     world.do("redirect", event.name, leader.name)
-    if world.chance(20):  # a ring of its own, of the same size or another: refused by some kernels, by others not
+    if world.chance(40):  # a ring of its own, of the same size or another: refused by some kernels, by others not
         name = world.name("m")
         world.do("map", event.name, result=name, pages=world.rng.choice([1, 1, 2]))
         world.rings.append(name)
@@ -282,8 +282,8 @@ def exec_(world: World) -> None:
 def bpf(world: World) -> None:
     """An output event, connected and used."""
     rng = world.rng
-    attr = _attrs.bpf(rng) | ({"inherit": 1} if world.chance(20) else {})
-    event = world.open(attr, "software:bpf-output" if world.chance(80) else "software:dummy")
+    attr = _attrs.bpf(rng) | ({"inherit": 1} if world.chance(28) else {})
+    event = world.open(attr, "software:bpf-output" if world.chance(72) else "software:dummy")
     if world.chance(85):
         mapped(world, event)
     target = rng.choice(world.gone or ["e0"]) if world.chance(20) else event.name
@@ -417,7 +417,7 @@ def crossing(world: World) -> None:
         world.epolls.append(epolled)
         world.do("add", epolled, event.name, world.rng.choice(["IN", "IN|ET"]))
     for _ in range(world.rng.randrange(2, 5)):
-        verb = world.rng.choices(["getppid", "exit", "close"], [12, 3, 2])[0]
+        verb = world.rng.choices(["getppid", "exit", "close"], [12, 5, 2])[0]
         if verb == "close" and event in world.events:
             world.do("close", event.name)
             world.gone.append(event.name)
@@ -493,7 +493,7 @@ def refused_control(world: World) -> None:
     if world.chance(20):  # an event that does not sample, and has no program
         name = world.open({}, "software:dummy", pid="me").name
     world.do("ioctl", name, *request)
-    if request[0] == "SET_FILTER" and world.chance(40):
+    if request[0] == "SET_FILTER" and world.chance(60):
         world.do("ioctl", name, "SET_FILTER", "common_pid > 1")
 
 

@@ -46,7 +46,7 @@ def programs() -> SearchStrategy[Program]:
 _Theme = dict["Callable[[World], None]", int]
 
 _REFUSALS: Final[_Theme] = {
-    _moves.refused_open: 20,
+    _moves.refused_open: 24,
     _moves.refused_map: 8,
     _moves.refused_control: 18,
     _moves.close_again: 3,
@@ -89,7 +89,7 @@ _THEMES: Final[dict[str, tuple[int, _Theme]]] = {
             _moves.burst: 3,
             _moves.redirect: 4,
             _moves.read: 4,
-            _moves.modify: 5,
+            _moves.modify: 9,
             _moves.exit_: 1,
             _moves.pin: 2,
         },
