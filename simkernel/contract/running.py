@@ -412,11 +412,12 @@ class _Runner:
         start, end = (head, tail) if ring.backward else (tail, head)
         if not ring.writable:
             start, end = (head, 0) if ring.backward else (0, head)
-        if (end - start) & _U64 > raw.size:
-            # Overwritten: the newest record of a backward ring is at the head, that of a forward one ends there (K34).
-            return (raw.newest() if ring.backward and not ring.writable else None), tail
+        overwritten = (end - start) & _U64 > raw.size
+        if overwritten and (ring.writable or not ring.backward):
+            return None, tail
         try:
-            records = raw.walk(start, end)
+            # Of an overwritten ring the newest are left, and only backward they begin where the head is (K34).
+            records = raw.newest() if overwritten else raw.walk(start, end)
         except AssertionError:
             return None, tail
         if ring.backward:  # the newest is first in memory
