@@ -7,8 +7,8 @@ the `struct.Struct` of its fields; a plain sample then costs one slice, one unpa
 
 What can be wrong in a ring, and what is lost by it:
 
-- A header that cannot be (below 8 bytes, no multiple of 8, K5): nothing tells where the next record begins, so the
-  rest of the image is given up.
+- A header that cannot be (below 8 bytes, no multiple of 8, K5): nothing tells where the next record begins, so all
+  up to the head of the ring is given up.
 - A sound header, and a body that is not what its event writes: that record alone is given up.
 - A sound header of a type that is not known: no fault at all, newer kernels have more types.
 """
@@ -103,7 +103,14 @@ class Decoder:
             raise _malformed(error, record_type, size, cpu=cpu, position=position) from error
 
     def decode_run(
-        self, buffer: bytes, *, cpu: int, position: int, on_bad: Callable[[BadRecord], None], final: bool = False
+        self,
+        buffer: bytes,
+        *,
+        cpu: int,
+        position: int,
+        on_bad: Callable[[BadRecord], None],
+        final: bool = False,
+        beyond: int = 0,
     ) -> tuple[list[Record], int]:
         """Decodes the records of an image that was copied out of a ring.
 
@@ -113,10 +120,13 @@ class Decoder:
             position: where in the stream of the ring the image begins.
             on_bad: is given each bad record; the reading goes on behind it.
             final: the image ends at the head of the ring, so that nothing may end beyond it.
+            beyond: unread bytes behind the image, up to the head. A header that cannot be takes them with it: reading
+                on behind the image would begin in the middle of a record, and take for headers what is none.
 
         Returns:
-            The records, and how many bytes they and the bad ones took. Less than the whole only when the last record
-            goes on behind the image, and not ``final``: an image of 64 KiB holds at least one record (K5).
+            The records, and how many bytes they and the bad ones took. Less than the image only when the last record
+            goes on behind it, and not ``final``: an image of 64 KiB holds at least one record (K5). More, by
+            ``beyond``, when all was given up.
         """
         records: list[Record] = []
         append, header, decode = records.append, _HEADER.unpack_from, self._decode
@@ -133,8 +143,8 @@ class Decoder:
                 on_bad(_malformed(error, record_type, size, cpu=cpu, position=at))
             offset = stop
         if offset < end and (final or _is_corrupt(buffer, offset)):
-            on_bad(_unreadable(buffer, offset, cpu=cpu, position=(position + offset) & _U64_MASK))
-            offset = end
+            on_bad(_unreadable(buffer, offset, cpu=cpu, position=(position + offset) & _U64_MASK, beyond=beyond))
+            offset = end + beyond
         return records, offset
 
     def _decode(self, record_type: int, misc: int, record: bytes, cpu: int, position: int) -> Record:
@@ -190,15 +200,15 @@ def _is_corrupt(buffer: bytes, offset: int) -> bool:
     return len(buffer) - offset >= _HEADER_SIZE and not _sound(_HEADER.unpack_from(buffer, offset)[2])
 
 
-def _unreadable(buffer: bytes, offset: int, *, cpu: int, position: int) -> BadRecord:
-    """Why nothing can be read from here to the end of the buffer."""
+def _unreadable(buffer: bytes, offset: int, *, cpu: int, position: int, beyond: int = 0) -> BadRecord:
+    """Why nothing can be read from here to the end of the buffer, and what lies beyond it."""
     left = len(buffer) - offset
     text = f"{left} bytes, too few for a header"
     if left >= _HEADER_SIZE:
         record_type, _, size = _HEADER.unpack_from(buffer, offset)
         why = f"ends beyond the {left} bytes that are left" if _sound(size) else "cannot be"
         text = f"type {record_type}: a size of {size} {why}"
-    return BadRecord(text, cpu=cpu, position=position, skipped=left)
+    return BadRecord(text, cpu=cpu, position=position, skipped=left + beyond)
 
 
 def _malformed(error: Exception, record_type: int, size: int, *, cpu: int, position: int) -> BadRecord:

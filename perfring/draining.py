@@ -43,6 +43,8 @@ class RingDrain:
         self.ended = False
         self.last_time = -1
         self._woken = False
+        # The tail from before the first head that made no sense, until something is read again.
+        self._strayed_from: int | None = None
         self._reader = RingReader(opened.mapping)
         self._decoder = decoder
         self._report = report
@@ -58,17 +60,24 @@ class RingDrain:
         self._woken = True
 
     def head(self) -> int:
-        """Loads head. A head that makes no sense is reported, and the reader goes on from there."""
+        """Loads head. A head that makes no sense is reported, and the reader goes on from there.
+
+        When head then returns to where it belongs, so does the reader, and nothing is lost. But one that goes back by no
+        more than a ring is followed: from there on it may be the truth, and the tail was not.
+        """
         reader, counts = self._reader, self.statistics
         if reader.published != reader.tail:
             reader.publish()  # a drain was interrupted before it came to that
         head = reader.head()
+        self._find_back(head)
         try:
             unread = reader.unread(head)
         except RingOverrun as error:
             unread = 0
+            origin = error.position if self._strayed_from is None else self._strayed_from
+            self._strayed_from = origin if (origin - head) & _U64 > reader.size else None
             reader.skip_to(head)
-            self._on_bad(BadRecord(str(error), cpu=self.cpu, position=error.position, skipped=error.distance))
+            self._bad(str(error), error.position, error.distance)
         counts.highest_fill = max(counts.highest_fill, unread)
         if self._woken:
             self._woken = False
@@ -90,21 +99,22 @@ class RingDrain:
         reader = self._reader
         unread = reader.unread(target)
         length = min(unread, max(budget, _LONGEST_RECORD))
-        image = reader.copy(length)
+        image, beyond = reader.copy(length), unread - length
         try:
             records, consumed = self._decoder.decode_run(
-                image, cpu=self.cpu, position=reader.tail, on_bad=self._on_bad, final=length == unread
+                image, cpu=self.cpu, position=reader.tail, on_bad=self._on_bad, final=not beyond, beyond=beyond
             )
         except Exception:
-            # A fault of ours; the ring must not stand still for it.
-            self._skip(reader.tail, length)
-            reader.free(length)
+            # A fault of ours; the ring must not stand still for it. Only ``target`` is known to end a record.
+            self._bad("the records could not be decoded", reader.tail, unread)
+            reader.free(unread)
             raise
         position = reader.after(consumed)
         # No call between these two lines: a signal handler runs at calls only, so an interrupt comes before or behind.
         into += records
         reader.tail = position
         reader.publish()
+        self._strayed_from = None
         self._count(records, consumed)
 
     def close_account(self, kernel: Kernel) -> None:
@@ -122,6 +132,20 @@ class RingDrain:
                 lost = (lost or 0) + (values.lost or 0)
         self.statistics.lost_counted = lost
 
+    def _find_back(self, head: int) -> None:
+        """Gets the reader back to where it strayed from, if that fits ``head``: nothing there is overwritten yet.
+
+        Whoever maps the metadata page can write over head, until the kernel publishes its own again (K3).
+        """
+        reader, back_at = self._reader, self._strayed_from
+        if back_at is None or (head - back_at) & _U64 > reader.size:
+            return
+        self._strayed_from = None
+        skipped = (back_at - reader.tail) & _U64
+        if skipped:
+            self._bad("head has returned from where it made no sense", reader.tail, skipped)
+            reader.skip_to(back_at)
+
     def _unread(self) -> int:
         """Bytes that lie in the ring now; 0 when head makes no sense."""
         try:
@@ -137,8 +161,8 @@ class RingDrain:
         if records and records[-1].time is not None:
             self.last_time = records[-1].time
 
-    def _skip(self, position: int, length: int) -> None:
-        self._on_bad(BadRecord("the records could not be decoded", cpu=self.cpu, position=position, skipped=length))
+    def _bad(self, text: str, position: int, skipped: int) -> None:
+        self._on_bad(BadRecord(text, cpu=self.cpu, position=position, skipped=skipped))
 
     def _on_bad(self, error: BadRecord) -> None:
         self.statistics.bad_records += 1

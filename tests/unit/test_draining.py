@@ -120,6 +120,16 @@ def test_a_header_of_size_0_is_reported_and_skipped_to_head(start: int) -> None:
     assert (ring.tail, drain.statistics.bad_records, drain.statistics.skipped_bytes) == (ring.head, 1, 16)
 
 
+def test_a_bad_header_gives_up_the_whole_ring_and_not_what_was_copied_of_it() -> None:
+    ring = BytesRing(1 << 17)
+    drain, reported = drain_of(ring)
+    bad_at = ring.write(bytes(8) + (1 << 16) * b"x")
+    ring.write(comm("behind", time=1))  # of which the copy of 64 KiB has nothing
+    assert drained(drain, drain.head(), BUDGET) == []
+    assert [(bad.position, bad.skipped) for bad in reported] == [(bad_at, ring.head)]
+    assert (ring.tail, drain.statistics.bytes) == (ring.head, ring.head)
+
+
 def test_a_record_longer_than_what_was_written_is_reported_and_skipped_to_head() -> None:
     ring = BytesRing(256)
     drain, reported = drain_of(ring)
@@ -147,6 +157,33 @@ def test_a_head_that_makes_no_sense_is_reported_and_reading_goes_on_there(head: 
     assert [(bad.cpu, bad.position, bad.skipped) for bad in reported] == [(5, 0, head)]
     ring.write(comm("next", time=2))
     assert names(drained(drain, drain.head(), BUDGET)) == ["next"]
+
+
+@pytest.mark.parametrize("astray", [1 << 20, 1 << 63, U64 - 1023])
+def test_what_was_not_read_yet_still_comes_when_head_returns(astray: int) -> None:
+    ring = BytesRing(256, start=48)
+    drain, reported = drain_of(ring)
+    ring.write(comm("a", time=1))
+    published, ring.head = ring.head, astray
+    drain.head()
+    ring.head = published
+    assert sum(bad.skipped for bad in reported) & U64 == astray - 48 & U64
+    target = drain.head()
+    assert sum(bad.skipped for bad in reported) & U64 == 0
+    assert drain.has_reached(48)
+    assert not drain.has_reached(target)
+
+
+def test_a_head_that_goes_back_for_good_is_followed() -> None:
+    ring = BytesRing(256, start=96)
+    drain, _ = drain_of(ring)
+    ring.head = 0
+    drain.head()
+    ring.write(comm("a", time=1))
+    assert names(drained(drain, drain.head(), BUDGET)) == ["a"]
+    ring.write(comm("b", time=2))
+    ring.write(comm("c", time=3))
+    assert names(drained(drain, drain.head(), BUDGET)) == ["b", "c"]
 
 
 def test_a_wakeup_that_finds_nothing_is_spurious() -> None:
@@ -184,6 +221,17 @@ def test_an_error_in_the_decoder_costs_what_it_was_given_and_says_so(monkeypatch
         drained(drain, drain.head(), BUDGET)
     assert ring.tail == ring.head
     assert [bad.skipped for bad in reported] == [48]
+
+
+def test_after_an_error_in_the_decoder_no_reading_begins_inside_a_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    ring = BytesRing(1 << 17)
+    drain, reported = drain_of(ring)
+    for number in range(2000):
+        ring.write(comm(str(number), time=number))
+    monkeypatch.setattr(Decoder, "decode_run", raising(MemoryError()))
+    with pytest.raises(MemoryError):
+        drained(drain, drain.head(), BUDGET)
+    assert (ring.tail, [bad.skipped for bad in reported]) == (ring.head, [ring.head])
 
 
 def test_an_interrupt_in_the_decoder_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
