@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from simkernel.contract._commands import compare, replay, run
+from simkernel.contract._commands import compare, replay, results, run
 from simkernel.contract.arm import Arm, LinuxArm, SimArm
 from simkernel.contract.suite import check_kernel
 
@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_run(commands.add_parser("run", help="runs programs and writes their traces"))
     _add_replay(commands.add_parser("replay", help="runs the programs of trace files on the simulated kernel"))
+    _add_results(commands.add_parser("results", help="replays recordings and writes the page of results"))
     _add_compare(commands.add_parser("compare", help="runs programs on Linux and on the simulated kernel"))
     return parser
 
@@ -78,6 +79,13 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(action=replay)
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="what `run` wrote")
     parser.add_argument("--all", action="store_true", help="every difference, not the first ten")
+
+
+def _add_results(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(action=results)
+    parser.add_argument("--recordings", type=Path, required=True, metavar="DIR", help="what `ci/kernels --record` kept")
+    parser.add_argument("--runs", type=Path, required=True, metavar="DIR", help="what `compare --json` printed, *.json")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the page, in Markdown")
 
 
 def _add_compare(parser: argparse.ArgumentParser) -> None:

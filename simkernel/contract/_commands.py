@@ -15,7 +15,9 @@ from simkernel.contract.corpus import programs_in
 from simkernel.contract.coverage import Coverage
 from simkernel.contract.generate import random_program
 from simkernel.contract.known import explained
+from simkernel.contract.recordings import recordings_in
 from simkernel.contract.replaying import replayed
+from simkernel.contract.results import Held, page, read_run
 from simkernel.contract.trace import LinuxBench, SimBench, read_traces, write_traces
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from simkernel.contract.program import Program
     from simkernel.contract.trace import Bench
 
-__all__ = ["compare", "random_programs", "replay", "run"]
+__all__ = ["compare", "random_programs", "replay", "results", "run"]
 
 _SHOWN = 10
 _OFTEN = 50
@@ -84,6 +86,19 @@ def replay(chosen: argparse.Namespace) -> int:
         sys.stdout.writelines(found if chosen.all else found[:_SHOWN])
         different += len(found)
     return 1 if different else 0
+
+
+def results(chosen: argparse.Namespace) -> int:
+    """Writes the page of results."""
+    held = []
+    for path in recordings_in(chosen.recordings):
+        machine, found = read_traces(path)
+        traces = list(found)
+        held.append(Held(machine, traces, replayed(machine, traces)))
+        sys.stdout.write(f"{path}: {held[-1].replay}\n")
+    runs = [read_run(path) for path in sorted(chosen.runs.glob("*.json"))]
+    chosen.out.write_text(page(held, runs), encoding="utf-8")
+    return 1 if any(each.replay.unexplained for each in held) else 0
 
 
 def compare(chosen: argparse.Namespace) -> int:

@@ -54,7 +54,7 @@ _FACTS: Final = {
     "perf_event_paranoid": "/proc/sys/kernel/perf_event_paranoid",
     "perf_event_max_sample_rate": "/proc/sys/kernel/perf_event_max_sample_rate",
     "perf_event_mlock_kb": "/proc/sys/kernel/perf_event_mlock_kb",
-    "version": "/proc/version",
+    "version": "/proc/sys/kernel/version",
 }
 _CAPABILITIES: Final = frozenset({"CAP_SYS_ADMIN", "CAP_PERFMON", "CAP_BPF", "CAP_IPC_LOCK", "CAP_SYS_PTRACE"})
 
