@@ -104,3 +104,11 @@ def test_a_lapped_backward_ring_ends_in_what_is_left_of_the_oldest() -> None:
         write_backward(ring, bytes([letter]) * 16)
     write_backward(ring, b"d" * 8)
     assert BackwardRing(ring).copy() == b"d" * 8 + b"c" * 16 + b"b" * 8
+
+
+def test_what_is_published_is_known_to_be() -> None:
+    reader = RingReader(BytesRing(64))
+    reader.tail = 8
+    assert reader.published == 0
+    reader.publish()
+    assert reader.published == 8
