@@ -111,14 +111,14 @@ def sampling(world: World) -> None:
     rng = world.rng
     event = world.open(_attrs.sampling(rng), _attrs.sampling_kind(rng))
     if world.chance(90):
-        mapped(world, event)
+        mapped(world, event=event)
 
 
 def side_band(world: World) -> None:
     """An event that follows forks, names and mappings, and its ring."""
     event = world.open(_attrs.side_band(world.rng), "software:dummy")
     if world.chance(90):
-        mapped(world, event)
+        mapped(world, event=event)
 
 
 def noisy(world: World) -> None:
@@ -127,7 +127,7 @@ def noisy(world: World) -> None:
     event = world.open(attr, kind, pid=world.actor())
     event.timed = "clock" in kind
     if world.chance(60):
-        mapped(world, event)
+        mapped(world, event=event)
 
 
 def refused_open(world: World) -> None:
@@ -159,7 +159,7 @@ def member(world: World) -> None:
     leader.members += 1
 
 
-def mapped(world: World, event: Made | None = None) -> None:
+def mapped(world: World, *, event: Made | None = None) -> None:
     """A mapping: usually of one page, writable unless backward."""
     event = event or world.event()
     name, rng = world.name("m"), world.rng
@@ -285,7 +285,7 @@ def bpf(world: World) -> None:
     attr = _attrs.bpf(rng) | ({"inherit": 1} if world.chance(28) else {})
     event = world.open(attr, "software:bpf-output" if world.chance(72) else "software:dummy")
     if world.chance(85):
-        mapped(world, event)
+        mapped(world, event=event)
     target = rng.choice(world.gone or ["e0"]) if world.chance(20) else event.name
     world.do("connect", target, rng.choices([0, 1, 70], [5, 2, 2])[0])
     for _ in range(rng.randrange(1, 4)):
@@ -409,7 +409,7 @@ def crossing(world: World) -> None:
     event = world.open(attr, "tracepoint:getppid", pid=world.actor())
     if world.chance(30):
         world.do("poll", event.name, "IN")
-    mapped(world, event)
+    mapped(world, event=event)
     by_epoll = world.chance(60)
     epolled = world.name("p")
     if by_epoll:
