@@ -62,8 +62,8 @@ class RingDrain:
     def head(self) -> int:
         """Loads head. A head that makes no sense is reported, and the reader goes on from there.
 
-        When head then returns to where it belongs, so does the reader, and nothing is lost. But one that goes back by no
-        more than a ring is followed: from there on it may be the truth, and the tail was not.
+        When head then returns to where it belongs, so does the reader, and nothing is lost. But one that goes back by
+        no more than a ring is followed: it may be true, and the tail was not.
         """
         reader, counts = self._reader, self.statistics
         if reader.published != reader.tail:

@@ -63,7 +63,8 @@ class OverwriteSession(Recording):
         was_paused = self._paused
         self._set_paused(True)
         try:
-            return [(cpu, ring.head(), ring.copy()) for cpu, ring in self._rings]
+            heads = [ring.head() for _, ring in self._rings]
+            return [(cpu, head, ring.copy(head)) for (cpu, ring), head in zip(self._rings, heads, strict=True)]
         finally:
             self._set_paused(was_paused)
 

@@ -124,12 +124,15 @@ class BackwardRing:
         """Loads head, with acquire."""
         return self._mapping.load_u64(MMAP_PAGE_DATA_HEAD)
 
-    def copy(self) -> bytes:
+    def copy(self, head: int) -> bytes:
         """A copy of all that was written and not overwritten, newest record first.
 
         The oldest record may be cut off at the end of the copy: its header then says more than is left.
+
+        Args:
+            head: what `head` returned. It is not loaded anew: a writer that was under way when the ring was paused may
+                publish between the two.
         """
-        head = self.head()
         # Before the first lap the bytes behind position 0 were never written.
         length = min(-head & _U64, self.size)
         start = head % self.size

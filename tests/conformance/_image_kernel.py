@@ -1,4 +1,4 @@
-"""Serves ring images as live rings: a kernel behind the seam that opens what was recorded, and rings that grow on paper.
+"""Serves ring images as live rings: a kernel behind the seam that opens what was recorded, and rings that grow.
 
 The reading path is perfring's own, from `Session` down; what stands below the seam is here. Space that the reader frees
 is poisoned at once, so what is read after that is found out.
@@ -80,7 +80,8 @@ class ServedRing:
     def store_u64(self, offset: int, value: int) -> None:
         assert offset == MMAP_PAGE_DATA_TAIL, f"a reader stores its tail and nothing else, not at {offset}"
         freed = (value - self.tail) & _U64
-        self._put(self.tail, bytes([_POISON]) * min(freed, len(self.memory)))
+        if freed <= len(self.memory):  # a tail from elsewhere gives nothing back that is known
+            self._put(self.tail, bytes([_POISON]) * freed)
         self.tail = value
         self.tails.append(value)
 
@@ -179,7 +180,7 @@ class ImageEpoll:
     def poll(self, timeout: float | None = None, maxevents: int = -1) -> list[tuple[int, int]]:
         ready = self._kernel.poll([(fd, _IN) for fd in self._fds])
         if not ready:
-            assert timeout is not None and timeout >= 0, "this would wait for ever"
+            assert timeout is not None, "this would wait for ever"
             self._kernel.now += round(timeout * 1e9)
         return ready
 

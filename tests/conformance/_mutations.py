@@ -126,20 +126,10 @@ def _restructure(pieces: list[bytes], mutation: Mutation) -> None:
 
 
 def _changed(piece: bytes, mutation: Mutation) -> bytes:
-    changed, value = bytearray(piece), mutation.value
     if len(piece) < HEADER.size:  # what CUT has left
         return piece
-    kind, misc, size = HEADER.unpack_from(piece)
-    last = len(piece) - 8
+    changed, value, last = bytearray(piece), mutation.value, len(piece) - 8
     match mutation.kind:
-        case Kind.SIZE:
-            HEADER.pack_into(changed, 0, kind, misc, value)
-        case Kind.RESIZE:
-            HEADER.pack_into(changed, 0, kind, misc, (size + value) & 0xFFFF)
-        case Kind.TYPE:
-            HEADER.pack_into(changed, 0, value, misc, size)
-        case Kind.MISC:
-            HEADER.pack_into(changed, 0, kind, value & 0xFFFF, size)
         case Kind.FIRST:
             struct.pack_into("=Q", changed, min(8, last), value)
         case Kind.LAST:
@@ -150,4 +140,19 @@ def _changed(piece: bytes, mutation: Mutation) -> bytes:
             struct.pack_into("=I", changed, 4 * (mutation.place % (len(piece) // 4)), value & 0xFFFFFFFF)
         case Kind.FLIP:
             changed[mutation.place % len(piece)] ^= 1 << value % 8
+        case _:
+            HEADER.pack_into(changed, 0, *_changed_header(HEADER.unpack_from(piece), mutation))
     return bytes(changed)
+
+
+def _changed_header(header: tuple[int, ...], mutation: Mutation) -> tuple[int, int, int]:
+    kind, misc, size = header
+    match mutation.kind:
+        case Kind.SIZE:
+            return kind, misc, mutation.value
+        case Kind.RESIZE:
+            return kind, misc, (size + mutation.value) & 0xFFFF
+        case Kind.TYPE:
+            return mutation.value, misc, size
+        case _:
+            return kind, mutation.value & 0xFFFF, size

@@ -359,7 +359,9 @@ def main(chosen: list[str]) -> None:
         image, path = record(name), RINGS / f"{name}.ring.xz"
         image.save(path)
         unread = [len(ring.stream) for ring in image.rings]
-        sys.stdout.write(f"{name}: {unread} bytes of {image.ring_bytes}, {image.lost} lost, file of {path.stat().st_size}\n")
+        sys.stdout.write(
+            f"{name}: {unread} bytes of {image.ring_bytes}, {image.lost} lost, file of {path.stat().st_size}\n"
+        )
 
 
 if __name__ == "__main__":

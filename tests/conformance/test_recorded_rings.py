@@ -110,12 +110,14 @@ def test_a_recorder_shows_what_the_walk_finds(name: str) -> None:
     (ring,) = image.rings
     served = ServedRing(image.ring_bytes, start=(ring.position + len(ring.stream)) & U64)
     served.write_backward(ring.stream)
-    records, account = snapshot_of(image, {0: served})
+    account = snapshot_of(image, {0: served})
     whole = [tile for tile in tiles(ring.stream, ring.position) if is_whole(ring, tile)]
     assert (account.of(0), account.bad) == (sorted(whole), [])
-    assert records == sorted(records, key=lambda record: record.time or 0, reverse=True)
+    times = [record.time or 0 for record in account.records]
+    assert times == sorted(times, reverse=True)
 
 
 def is_whole(ring: RingImage, tile: Tile) -> bool:
     """Whether it is a record, and not what is left of the oldest one."""
-    return struct.unpack_from("=H", ring.stream, (tile.position - ring.position & U64) + 6)[0] == tile.size
+    size: int = struct.unpack_from("=H", ring.stream, (tile.position - ring.position & U64) + 6)[0]
+    return size == tile.size

@@ -90,12 +90,12 @@ def test_a_backward_ring_gives_the_newest_first() -> None:
     ring = BytesRing(64)
     for record in (b"oldest..", b"middle..", b"newest.."):
         write_backward(ring, record)
-    assert BackwardRing(ring).copy() == b"newest..middle..oldest.."
+    assert BackwardRing(ring).copy(ring.head) == b"newest..middle..oldest.."
 
 
 def test_a_backward_ring_never_shows_what_was_not_written() -> None:
     ring = BytesRing(64)
-    assert BackwardRing(ring).copy() == b""
+    assert BackwardRing(ring).copy(ring.head) == b""
 
 
 def test_a_lapped_backward_ring_ends_in_what_is_left_of_the_oldest() -> None:
@@ -103,7 +103,7 @@ def test_a_lapped_backward_ring_ends_in_what_is_left_of_the_oldest() -> None:
     for letter in b"abc":
         write_backward(ring, bytes([letter]) * 16)
     write_backward(ring, b"d" * 8)
-    assert BackwardRing(ring).copy() == b"d" * 8 + b"c" * 16 + b"b" * 8
+    assert BackwardRing(ring).copy(ring.head) == b"d" * 8 + b"c" * 16 + b"b" * 8
 
 
 def test_what_is_published_is_known_to_be() -> None:
