@@ -24,6 +24,7 @@ _STYLES: Final = {"LIVE": "green", "DEPENDS": "yellow", "STALLS": "red"}
 _NARROWEST: Final = 40
 _IN_ROWS: Final = frozenset({"reader", "watermark", "name", "about"})
 """Settings that the table or its heads show anyway."""
+_TIMES: Final = ("start", "latency", "period", "delay", "work", "lifetime")
 
 
 def show_list() -> None:
@@ -50,8 +51,9 @@ def show_runs(runs: Sequence[Run], healthy: Sequence[bool]) -> None:
         for ran in runs:
             _draw(console, ran.timeline)
     results = [ran.result for ran in runs]
-    _head(console, results[0].scenario)
-    labels = _labels([result.scenario for result in results])
+    scenarios = [result.scenario for result in results]
+    _head(console, scenarios[0], scenarios)
+    labels = _labels(scenarios)
     console.print(_side_by_side(results, labels, healthy))
     for ran, label in zip(runs, labels, strict=True):
         console.print()
@@ -67,16 +69,28 @@ def _draw(console: Console, timeline: Timeline) -> None:
     console.print()
 
 
-def _head(console: Console, scenario: Scenario) -> None:
+def _head(console: Console, scenario: Scenario, runs: Sequence[Scenario]) -> None:
+    """What is run, with all that the runs have in common and that is not as usual."""
     console.print(Text(scenario.name, style="bold").append(f"  {scenario.about}" if scenario.about else "", "not bold"))
     cpus = f"{scenario.cpus} CPU{'s' * (scenario.cpus > 1)}"
-    pages = f"{scenario.pages} page{'s' * (scenario.pages > 1)} = {scenario.ring_bytes} bytes"
     rate = f"{scenario.pattern} {scenario.event} at {scenario.rate:,.0f}/s each"
-    console.print(
-        f"[dim]{cpus} with rings of {pages}, {rate}, for {scenario.duration:g} virtual s; kernel {scenario.kernel}, "
-        f"seed {scenario.seed}[/]"
-    )
+    text = f"{cpus} with rings of {_pages(runs)}, {rate}, for {scenario.duration:g} virtual s; "
+    common = [name for name in _TIMES if len({getattr(each, name) for each in runs}) == 1 and getattr(scenario, name)]
+    settings = [_setting(scenario, name) for name in common]
+    console.print(Text(text + ", ".join([*settings, f"kernel {scenario.kernel}, seed {scenario.seed}"]), style="dim"))
     console.print()
+
+
+def _pages(runs: Sequence[Scenario]) -> str:
+    pages = [each.pages for each in runs]
+    if min(pages) < max(pages):
+        return f"{min(pages)} to {max(pages)} pages"
+    return f"{pages[0]} page{'s' * (pages[0] > 1)} = {runs[0].ring_bytes} bytes"
+
+
+def _setting(scenario: Scenario, name: str) -> str:
+    value = getattr(scenario, name)
+    return f"{name} {format_ns(round(value * 1e9)) if name in _TIMES else value}"
 
 
 def _labels(scenarios: Sequence[Scenario]) -> list[str]:
@@ -85,7 +99,7 @@ def _labels(scenarios: Sequence[Scenario]) -> list[str]:
     names = [name for name in first.__slots__ if name not in _IN_ROWS]
     differing = [name for name in names if any(getattr(other, name) != getattr(first, name) for other in scenarios)]
     return [
-        ", ".join([each.reader, *(f"{name} {getattr(each, name)}" for name in differing if getattr(each, name))])
+        ", ".join([each.reader, *(_setting(each, name) for name in differing if getattr(each, name))])
         for each in scenarios
     ]
 
@@ -151,13 +165,15 @@ def _say(console: Console, ran: Run, label: str) -> None:
         console.print(Padding(words, (0, 2)))
 
 
-def show_sweep(results: Sequence[Result], chosen: Result | None, *, latency: float | None, loss: float) -> None:
+def show_sweep(
+    scenario: Scenario, results: Sequence[Result], chosen: Result | None, *, latency: float | None, loss: float
+) -> None:
     """All settings, and the best of them."""
     console = Console(highlight=False)
     if not results:
         console.print("[bold red]No setting is worth trying: no watermark of such rings is safe; more pages help.[/]")
         return
-    _head(console, results[0].scenario)
+    _head(console, scenario, [result.scenario for result in results])
     console.print(_sweep_table(results, chosen, latency=latency, loss=loss))
     console.print()
     within = f"p99 within {format_ns(round(latency * 1e9))}" if latency is not None else "any latency"
@@ -178,9 +194,12 @@ def _nearest(results: Sequence[Result], latency: float | None) -> str:
     least = min(result.loss for result in results)
     if least:
         return f"The least loss is {least:.2%}: the reader comes too late, or does too much for each record."
-    soonest = min((result for result in results if result.p99), key=lambda result: result.p99 or (0,), default=None)
-    if soonest is None or latency is None:
-        return "Every setting stalls."
+    known = [result for result in results if result.p99 and result.settled]
+    if not known:
+        return "In all of them the records that waited longest still wait in the end: raise the duration."
+    soonest = min(known, key=lambda result: result.p99 or (0,))
+    if latency is None:
+        return "In every setting a ring stalls, or the watermark is defeated."
     return (
         f"The shortest p99 is {soonest.p99}, with a watermark of {soonest.verdict.kernel_watermark}: a latency bound "
         f"(--set latency={latency:g}) delivers what lies below the watermark."
@@ -210,7 +229,7 @@ def _sweep_table(results: Sequence[Result], chosen: Result | None, *, latency: f
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column()
     for result, *cells in zip(results, *columns.values(), strict=True):
-        fits = result.meets(latency=latency, loss=loss)
+        fits = result.settled and result.meets(latency=latency, loss=loss)
         style = "bold green" if result is chosen else None if fits else "dim"
         table.add_row(*cells, "best" if result is chosen else "" if fits else "no", style=style)
     return table

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import Executor, ProcessPoolExecutor
 
+    from perfring.cli._output import Output
     from perfring.timeline import Timeline
-    from simkernel.simulate import Result, Run, Scenario
+    from simkernel.simulate import Result, Run, Scenario, ScenarioError
 
 __all__ = ["simulate"]
 
@@ -50,16 +51,16 @@ def simulate(
     --loss, or is later than --latency, or when no setting of a sweep is within these limits; 2 for bad input.
     """
     if list_all:
+        if scenario or settings or sweep or latency or loss or jobs or html:
+            raise typer.BadParameter("--list runs nothing: it goes alone, or with --json")
         _list(json=json)
         return
     limit = _checked_limits(latency, loss)
-    chosen = _chosen(scenario, settings or [])
+    _check_sweep(sweep or [], html, jobs)
+    chosen = _chosen(scenario, settings or [], sweep or [])
     if sweep:
-        _check_sweep(sweep, html, jobs)
         healthy = _sweep(chosen[-1], sweep, limit, loss, jobs, json=json)
     else:
-        if jobs is not None:
-            raise typer.BadParameter(f"--jobs is {jobs}, but there is nothing to share out: it goes with --sweep")
         healthy = _run(chosen, limit, loss, html, json=json)
     if not healthy:
         raise typer.Exit(1)
@@ -97,22 +98,32 @@ def _checked_limits(latency: str | None, loss: float) -> float | None:
         raise typer.BadParameter(f"--latency is {latency!r}: {error}") from None
 
 
-def _chosen(name: str | None, settings: list[str]) -> tuple[Scenario, ...]:
+def _chosen(name: str | None, settings: list[str], swept: list[str]) -> tuple[Scenario, ...]:
     """The scenarios that are meant, with the settings of the command line."""
     from simkernel.simulate import BUILT_IN, ScenarioError, parse_setting, read_scenario, with_settings
 
     if name is None:
         raise typer.BadParameter("name a scenario: one of " + ", ".join(BUILT_IN) + "; or a TOML file")
+    changes: dict[str, Any] = {}
     try:
-        found = BUILT_IN[name] if name in BUILT_IN else (read_scenario(_path(name)),)
         changes = dict(parse_setting(text) for text in settings)
+        found = BUILT_IN[name] if name in BUILT_IN else (read_scenario(_path(name), checked=False),)
         if "reader" in changes:
             found = found[-1:]  # one reader was asked for, and not the comparison of two
-        return tuple(with_settings(each, changes, source="--set" if changes else name) for each in found)
+        # What a sweep replaces need not be good; it checks each setting itself.
+        chosen = tuple(with_settings(each, changes, checked=not swept) for each in found)
     except ScenarioError as error:
-        raise typer.BadParameter(str(error)) from None
+        raise typer.BadParameter(str(error if error.source else error.at(_origin(error, changes, name)))) from None
     except OSError as error:
         raise typer.BadParameter(f"{name}: {error.strerror}") from None
+    for key in changes.keys() & set(swept):
+        raise typer.BadParameter(f"--set {key} is {changes[key]!r}, and --sweep {key} tries others: leave one out")
+    return chosen
+
+
+def _origin(error: ScenarioError, changes: dict[str, Any], name: str) -> str:
+    """Where a value was written that turned out to be wrong."""
+    return "--set" if error.key in changes or not error.key else name
 
 
 def _path(name: str) -> str:
@@ -122,7 +133,7 @@ def _path(name: str) -> str:
 
     from simkernel.simulate import BUILT_IN
 
-    if "." in name or "/" in name or Path(name).exists():
+    if "." in name or "/" in name or (name and Path(name).exists()):
         return name
     close = get_close_matches(name, BUILT_IN, 1)
     hint = f"do you mean {close[0]}?" if close else "there are " + ", ".join(BUILT_IN)
@@ -133,16 +144,13 @@ def _run(scenarios: tuple[Scenario, ...], latency: float | None, loss: float, ht
     """True when every run is within the limits."""
     from simkernel.simulate import run
 
-    if html is not None:
-        from perfring.picture import require_plotly
-
-        require_plotly()
     runs = []
-    with _progress(len(scenarios)) as tell:
-        for number, scenario in enumerate(scenarios):
-            runs.append(run(scenario, on_progress=partial(_tell_share, tell, number)))
-    if html is not None:
-        _draw(runs, html)
+    with _page(html) as page:
+        with _progress(len(scenarios)) as tell:
+            for number, scenario in enumerate(scenarios):
+                runs.append(run(scenario, on_progress=partial(_tell_share, tell, number)))
+        if page is not None:
+            page.write(_drawn(runs))
     healthy = [ran.result.meets(latency=latency, loss=loss) for ran in runs]
     if json:
         from json import dumps
@@ -159,11 +167,27 @@ def _tell_share(tell: Callable[[float], None], done: int, share: float) -> None:
     tell(done + share)
 
 
-def _draw(runs: list[Run], path: str) -> None:
-    from perfring.picture import write_page
+@contextmanager
+def _page(path: str | None) -> Iterator[Output | None]:
+    """The file of ``--html``, opened before anything is run: whoever mistyped is told at once."""
+    if path is None:
+        yield None
+        return
+    from perfring.cli._output import Output
+    from perfring.picture import require_plotly
+
+    require_plotly()
+    with Output(path) as output:
+        yield output
+
+
+def _drawn(runs: list[Run]) -> str:
+    from perfring.picture import render_page
 
     scenario = runs[0].result.scenario
-    write_page([_named(ran) for ran in runs], path, title=scenario.name, intro=[scenario.about] * bool(scenario.about))
+    return render_page(
+        [_named(ran) for ran in runs], title=scenario.name, intro=[scenario.about] * bool(scenario.about)
+    )
 
 
 def _named(ran: Run) -> Timeline:
@@ -188,10 +212,12 @@ def _run_dict(ran: Run, healthy: bool) -> dict[str, Any]:
 
 
 def _check_sweep(names: list[str], html: str | None, jobs: int | None) -> None:
+    if jobs is not None and not names:
+        raise typer.BadParameter(f"--jobs is {jobs}, but there is nothing to share out: it goes with --sweep")
     for name in names:
         if name not in ("watermark", "pages"):
             raise typer.BadParameter(f"--sweep is {name!r}: sweep watermark, pages, or both")
-    if html is not None:
+    if names and html is not None:
         raise typer.BadParameter(f"--html is {html!r}: a sweep has no picture; draw the best setting with --set")
     if jobs is not None and jobs < 1:
         raise typer.BadParameter(f"--jobs is {jobs}: it must be 1 or more")
@@ -213,20 +239,20 @@ def _sweep(
     if json:
         from json import dumps
 
-        typer.echo(dumps(_sweep_dict(results, chosen), indent=1))
+        typer.echo(dumps(_sweep_dict(scenario, results, chosen), indent=1))
     else:
         from perfring.cli._simulated import show_sweep
 
-        show_sweep(results, chosen, latency=latency, loss=loss)
+        show_sweep(scenario, results, chosen, latency=latency, loss=loss)
     return chosen is not None
 
 
-def _sweep_dict(results: list[Result], chosen: Result | None) -> dict[str, Any]:
+def _sweep_dict(scenario: Scenario, results: list[Result], chosen: Result | None) -> dict[str, Any]:
     from dataclasses import asdict
 
     rows = [{"pages": result.scenario.pages, **result.to_dict()} for result in results]
     return {
-        "scenario": asdict(results[0].scenario) if results else None,
+        "scenario": asdict(scenario),
         "results": rows,
         "best": None if chosen is None else rows[results.index(chosen)],
     }

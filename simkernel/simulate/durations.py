@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import math
 import re
-from typing import Final
+import sys
+from typing import Final, TypeGuard
 
-__all__ = ["format_ns", "parse_seconds"]
+__all__ = ["format_ns", "is_number", "parse_seconds"]
 
 _UNITS: Final = {"s": 0, "ms": 3, "us": 6, "ns": 9}
 _PATTERN: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(s|ms|us|ns)")
 _STEPS: Final = ((10**9, "s"), (10**6, "ms"), (10**3, "us"))
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Whether it is a finite number that a float can hold, which not every int is."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= sys.float_info.max
 
 
 def parse_seconds(value: object) -> float:
@@ -25,7 +32,7 @@ def parse_seconds(value: object) -> float:
             raise ValueError("it must be a number of seconds, or a time such as '10ms', '250us' or '2s'")
         # Not times 1e-3, which makes 0.010000000000000002 of 10ms.
         return float(f"{found[1]}e-{_UNITS[found[2]]}")
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+    if not is_number(value) or value < 0:
         raise ValueError("it must be a number of seconds, 0 or more, or a time such as '10ms'")
     return float(value)
 

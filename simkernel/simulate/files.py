@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import fields, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,10 +15,16 @@ from simkernel.simulate.scenario import Scenario, ScenarioError
 __all__ = ["parse_setting", "read_scenario", "with_settings"]
 
 _KEYS: Final = tuple(field.name for field in fields(Scenario))
+_TEXTS: Final = frozenset({"name", "about", "kernel"})
 
 
-def read_scenario(path: str | Path) -> Scenario:
+def read_scenario(path: str | Path, *, checked: bool = True) -> Scenario:
     """A scenario from a TOML file; its keys are the attributes of `Scenario`, each with its default.
+
+    Args:
+        path: the file.
+        checked: as `SessionBuilder.build` would. A scenario of which something is still to be changed or swept may
+            do without: what comes of it is checked anyway.
 
     Raises:
         ScenarioError: it is no TOML, has a key that there is not, or a value that makes no sense or that
@@ -29,16 +36,19 @@ def read_scenario(path: str | Path) -> Scenario:
         table = tomllib.loads(text.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ScenarioError(f"it is not TOML: {error}", source=str(path)) from None
-    return with_settings(Scenario(name=Path(path).stem), table, source=str(path))
+    return with_settings(Scenario(name=Path(path).stem), table, source=str(path), checked=checked)
 
 
-def with_settings(scenario: Scenario, settings: Mapping[str, Any], *, source: str = "") -> Scenario:
-    """The scenario with some of its attributes changed, and checked as `SessionBuilder.build` would.
+def with_settings(
+    scenario: Scenario, settings: Mapping[str, Any], *, source: str = "", checked: bool = True
+) -> Scenario:
+    """The scenario with some of its attributes changed.
 
     Args:
         scenario: what to begin with.
         settings: attributes of `Scenario` and their values.
         source: where they were written, for the errors.
+        checked: as `SessionBuilder.build` would.
 
     Raises:
         ScenarioError: a key that there is not, or a value that makes no sense or that is refused.
@@ -46,24 +56,32 @@ def with_settings(scenario: Scenario, settings: Mapping[str, Any], *, source: st
     try:
         for key, value in settings.items():
             if key not in _KEYS:
-                raise ScenarioError(f"there is no such key; there are {', '.join(_KEYS)}", key=key, value=value)
+                raise ScenarioError(f"there is no such key; {_meant(key)}", key=key, value=value)
         changed = replace(scenario, **settings)
-        check(changed)
+        if checked:
+            check(changed)
     except ScenarioError as error:
         raise error.at(source) from None
     return changed
+
+
+def _meant(key: str) -> str:
+    close = get_close_matches(key, _KEYS, 1)
+    return f"do you mean {close[0]}?" if close else f"there are {', '.join(_KEYS)}"
 
 
 def parse_setting(text: str) -> tuple[str, Any]:
     """``key=value`` with a value as in TOML; a word needs no quotes.
 
     Raises:
-        ScenarioError: there is no ``=`` in it, or no key before it.
+        ScenarioError: there is no ``=`` in it, no key before it, or more than one line.
     """
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
+    key, equals, value = (part.strip() for part in text.partition("="))
+    if not equals or not key or "\n" in value:
         raise ScenarioError(f"{text!r} is no setting: write KEY=VALUE, as in watermark=4096")
     try:
-        return key.strip(), tomllib.loads(f"value = {value}")["value"]
+        found = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
-        return key.strip(), value.strip()
+        return key, value
+    # Without quotes the release 6.18 looks like a number.
+    return key, value if key in _TEXTS and not isinstance(found, str) else found

@@ -94,6 +94,11 @@ class Result:
         expected = written / self.verdict.kernel_watermark + self.scenario.cpus
         return self.wakes > 2 * expected
 
+    @property
+    def settled(self) -> bool:
+        """Whether the run was long enough to know `p99`: those who waited longest were delivered in it."""
+        return self.p99 is None or not self.p99.at_least
+
     def meets(self, *, latency: float | None = None, loss: float = 0.0) -> bool:
         """Whether nothing is wrong: no ring stalled, the watermark held, and losses and latency are within the limits.
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final, NoReturn
 
 from perfring.geometry import ring_data_bytes
 from simkernel.releases import release_named
-from simkernel.simulate.durations import parse_seconds
+from simkernel.simulate.durations import is_number, parse_seconds
 from simkernel.simulate.readers import READERS
 
 __all__ = ["AUTO", "BURST_SPEED", "EVENTS", "PATTERNS", "Scenario", "ScenarioError"]
@@ -26,7 +25,8 @@ BURST_SPEED: Final = 10
 _MOST_PAGES: Final = 1 << 12
 _MOST_CPUS: Final = 256
 _MOST_PAYLOAD: Final = 65_000
-_MOST_EVENTS: Final = 100_000_000
+_MOST_EVENTS: Final = 10_000_000
+"""Each is kept until the end, in some 350 bytes, and so is each look of the reader."""
 _MOST_SECONDS: Final = 86_400.0
 _PAGE_SIZES: Final = (4096, 16384, 65536)
 
@@ -141,9 +141,24 @@ class Scenario:
             _refuse("latency", self.latency, f"a reader that looks every {self.period:g} s anyway needs no bound")
         if self.period is not None and self.delay:
             _refuse("delay", self.delay, "wakeups come late, and a reader with a period waits for none")
+        if self.start >= self.duration:
+            _refuse(
+                "start", self.start, f"the scenario is over by then: it must be below its duration, {self.duration:g} s"
+            )
+        if self.period is not None and self.period >= self.duration:
+            _refuse("period", self.period, f"it never looks: it must be below the duration, {self.duration:g} s")
+        self._check_extent()
+
+    def _check_extent(self) -> None:
         events = self.rate * self.duration * self.cpus
         if events > _MOST_EVENTS:
-            _refuse("rate", self.rate, f"{events:.3g} events in all are more than {_MOST_EVENTS}: less of something")
+            mend = "lower the rate, the duration or the number of CPUs"
+            _refuse("rate", self.rate, f"{events:.3g} events in all are more than {_MOST_EVENTS:,}: {mend}")
+        for key in ("period", "latency"):
+            interval = getattr(self, key)
+            if interval is not None and self.duration / interval > _MOST_EVENTS:
+                looks = f"{self.duration / interval:.3g} looks in all are more than {_MOST_EVENTS:,}"
+                _refuse(key, interval, f"{looks}: raise it, or lower the duration")
 
     @property
     def ring_bytes(self) -> int:
@@ -157,7 +172,7 @@ def _refuse(key: str, value: object, problem: str) -> NoReturn:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise ValueError("it must be a text")
+        raise ValueError("it must be a text, in quotes")
     return value
 
 
@@ -204,7 +219,7 @@ def _watermark(value: object) -> int | str:
 
 
 def _rate(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
+    if not is_number(value) or value <= 0:
         raise ValueError("it must be a number of events per second above 0")
     return float(value)
 
@@ -228,7 +243,7 @@ def _payload_size(size: object) -> int:
 
 
 def _weight(weight: object) -> float:
-    if isinstance(weight, bool) or not isinstance(weight, int | float) or not math.isfinite(weight) or weight <= 0:
+    if not is_number(weight) or weight <= 0:
         raise ValueError(f"the weight {weight!r} in it must be a number above 0")
     return float(weight)
 

@@ -104,14 +104,15 @@ def _watermarks(safe: int) -> list[int]:
 def best(results: Sequence[Result], *, latency: float | None = None, loss: float = 0.0) -> Result | None:
     """The one that lets the reader run least, of those that stay within the limits; None when there is none.
 
-    Among equals it is the one with the shorter waits, then the smaller ring, then the smaller watermark.
+    A run that was too short to know its 99th percentile is no answer: its reader may not have run at all. Among equals
+    it is the one with the shorter waits, then the smaller ring, then the smaller watermark.
 
     Args:
         results: as `sweep` yields them.
         latency: seconds, for the 99th percentile; None for any.
         loss: share of the records, from 0 to 1.
     """
-    fitting = [result for result in results if result.meets(latency=latency, loss=loss)]
+    fitting = [result for result in results if result.settled and result.meets(latency=latency, loss=loss)]
     return min(fitting, key=_cost, default=None)
 
 

@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 
 from perfring.cli import main
-from perfring.errors import Unsupported
 from simkernel.simulate import BUILT_IN, READERS
 
 CALM = "pages = 2\nwatermark = 4096\nrate = 4000\ncpus = 1\nduration = 0.1\n"
@@ -136,14 +135,12 @@ def test_html_is_written_with_every_run(tmp_path: Path) -> None:
 
 
 def test_without_plotly_it_is_said_what_to_install(
-    calm: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    calm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise Unsupported("the page needs plotly: pip install 'perfring[plots]'")
-
-    monkeypatch.setattr("perfring.picture.write_page", refuse)
-    assert _simulate(calm, "--html", "page.html") == 1
+    monkeypatch.setitem(sys.modules, "plotly.offline", None)
+    assert _simulate(calm, "--html", str(tmp_path / "page.html")) == 1
     assert "pip install 'perfring[plots]'" in _words(capsys.readouterr().err)
+    assert not (tmp_path / "page.html").exists()
 
 
 # Sweeps.
@@ -170,11 +167,42 @@ def test_a_sweep_without_a_fitting_setting_exits_with_1(calm: str, capsys: pytes
     assert "The shortest p99 is " in text
 
 
+def test_a_sweep_that_is_too_short_to_see_any_wait_end_says_so(calm: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--sweep", "pages", "--set", "duration=0.01", "--latency", "1s", "--jobs", "1"]
+    assert _simulate(calm, *words) == 1
+    assert "raise the duration" in _words(capsys.readouterr().out)
+
+
 def test_a_sweep_as_json_has_all_results_and_the_best(calm: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert _simulate(calm, "--sweep", "pages", "--json", "--jobs", "1") == 0
     swept = json.loads(capsys.readouterr().out)
     assert [result["pages"] for result in swept["results"]] == [2, 4, 8, 16, 32, 64, 128]
     assert swept["best"] in swept["results"]
+
+
+def test_a_sweep_finds_pages_for_records_that_the_ring_of_the_scenario_is_too_small_for(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = _file(tmp_path, "pages = 1\nevent = 'bpf'\npayload = 5000\nrate = 1000\nduration = 0.1\n")
+    assert _simulate(file, "--sweep", "pages", "--jobs", "1") == 0
+    text = _words(capsys.readouterr().out)
+    assert "with rings of 2 to 128 pages" in text
+    assert "pages = 64: the reader runs " in text  # one of 128 is not filled in so short a time
+
+
+def test_what_the_runs_have_in_common_is_told_once_and_times_with_their_units(
+    calm: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _simulate(calm, "--set", "delay=0.002", "--set", "latency=5ms")
+    assert "virtual s; latency 5 ms, delay 2 ms, kernel 6.18" in _words(capsys.readouterr().out)
+    _simulate("bursty", "--set", "duration=0.2")
+    assert "perfring, latency 10 ms" in capsys.readouterr().out
+
+
+def test_a_setting_that_mends_a_file_is_taken(tmp_path: Path) -> None:
+    file = _file(tmp_path, CALM.replace("4096", "8192"))
+    assert _simulate(file) == 2
+    assert _simulate(file, "--set", "watermark=1024") == 0
 
 
 def test_a_sweep_of_rings_that_are_all_too_small_exits_with_1(
@@ -188,7 +216,7 @@ def test_a_sweep_of_rings_that_are_all_too_small_exits_with_1(
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for the workers in /proc")
 @pytest.mark.parametrize("at_work", [False, True])
 def test_ctrl_c_ends_the_workers_of_a_sweep(at_work: bool, tmp_path: Path) -> None:
-    file = _file(tmp_path, "rate = 100000\nduration = 400\ncpus = 1\n")
+    file = _file(tmp_path, "rate = 100000\nduration = 90\ncpus = 1\n")
     words = [sys.executable, "-m", "perfring", "simulate", file, "--sweep", "watermark", "--jobs", "2"]
     pipe = subprocess.PIPE
     with subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as process:
@@ -269,6 +297,11 @@ def test_a_bad_file_is_wrong_usage_that_names_file_key_and_value(
         (["steady", "--set", "rate"], "'rate' is no setting: write KEY=VALUE"),
         (["steady", "--set", "rate=-5"], "--set: rate is -5: it must be a number of events"),
         (["steady", "--set", "watermark=32768"], "--set: watermark is 32768: a wakeup watermark"),
+        (["steady", "--set", "kernel=2.6"], "--set: kernel is '2.6': "),
+        (["steady", "--set", "pages=2"], "steady: watermark is 8192: a wakeup watermark"),
+        (["steady", "--set", "watermark=64", "--sweep", "watermark"], "--set watermark is 64, and --sweep watermark"),
+        (["steady", "--list"], "--list runs nothing: it goes alone, or with --json"),
+        ([""], "no built-in scenario ''"),
         (["steady", "--sweep", "rate"], "--sweep is 'rate': sweep watermark, pages, or both"),
         (["steady", "--sweep", "pages", "--jobs", "0"], "--jobs is 0: it must be 1 or more"),
         (["steady", "--sweep", "pages", "--html", "x"], "--html is 'x': a sweep has no picture"),
@@ -286,9 +319,21 @@ def test_bad_words_are_wrong_usage_with_their_value(
     assert said in _words(capsys.readouterr().err)
 
 
-def test_a_page_that_cannot_be_written_is_an_error_with_its_name(calm: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_page_that_cannot_be_written_is_said_before_anything_is_run(
+    calm: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert _simulate(calm, "--html", "/nowhere/page.html") == 1
-    assert "/nowhere/page.html: No such file or directory" in capsys.readouterr().err
+    text = capsys.readouterr()
+    assert "/nowhere/page.html: No such file or directory" in text.err
+    assert not text.out
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a disk that is full")
+def test_a_page_for_which_there_is_no_room_is_an_error_with_its_name(
+    calm: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _simulate(calm, "--html", "/dev/full") == 1
+    assert "/dev/full: No space left on device" in capsys.readouterr().err
 
 
 def test_the_command_is_loaded_without_the_simulator() -> None:

@@ -26,6 +26,8 @@ REFUSED: list[tuple[str, Any]] = [
     ("rate", 0),
     ("rate", float("nan")),
     ("rate", "fast"),
+    ("rate", 10**400),
+    ("duration", 10**400),
     ("reader", "mine"),
     ("start", -1),
     ("latency", 0),
@@ -55,7 +57,7 @@ def test_a_value_without_meaning_is_refused_with_its_key_and_value(key: str, val
     assert str(error).startswith(f"{key} is {value!r}: ")
 
 
-@pytest.mark.parametrize("payload", [-1, 65_001, {}, {"many": 1}, {64: 0}, {64: "often"}, [64]])
+@pytest.mark.parametrize("payload", [-1, 65_001, {}, {"many": 1}, {64: 0}, {64: 10**400}, {64: "often"}, [64]])
 def test_a_payload_that_no_program_puts_out_is_refused(payload: object) -> None:
     assert _error(event="bpf", payload=payload).key == "payload"
 
@@ -71,6 +73,10 @@ def test_a_payload_that_no_program_puts_out_is_refused(payload: object) -> None:
         ("latency", {"period": 1, "latency": 1}),
         ("delay", {"period": 1, "delay": 1}),
         ("rate", {"rate": 1e9}),
+        ("start", {"start": 1, "duration": 1}),
+        ("period", {"period": 1, "duration": 1}),
+        ("period", {"period": "1ns"}),
+        ("latency", {"latency": "1ms", "duration": 20_000, "rate": 100}),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(key: str, settings: dict[str, Any]) -> None:
@@ -140,6 +146,7 @@ def test_a_file_is_named_after_itself_and_has_the_defaults(tmp_path: Path) -> No
     ("text", "words"),
     [
         ("colour = 3", "mine.toml: colour is 3: there is no such key; there are name, "),
+        ("pagez = 3", "mine.toml: pagez is 3: there is no such key; do you mean pages?"),
         ("rate = -5", "mine.toml: rate is -5: it must be a number of events per second above 0"),
         ("rate = 'fast'", "mine.toml: rate is 'fast': it must be a number"),
         ("pages = 1\nwatermark = 4096", "mine.toml: watermark is 4096: a wakeup watermark of 4096 bytes is not below"),
@@ -167,13 +174,15 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
         ("latency=10ms", ("latency", "10ms")),
         ("payload={64 = 9, 4096 = 1}", ("payload", {"64": 9, "4096": 1})),
         ("name=", ("name", "")),
+        ("kernel=6.18", ("kernel", "6.18")),
+        ("kernel='6.18'", ("kernel", "6.18")),
     ],
 )
 def test_a_setting_is_a_key_and_a_toml_value_or_a_word(text: str, setting: tuple[str, object]) -> None:
     assert parse_setting(text) == setting
 
 
-@pytest.mark.parametrize("text", ["pages", "=4", ""])
+@pytest.mark.parametrize("text", ["pages", "=4", "", "pages=4\nrate=3"])
 def test_a_setting_without_key_or_value_is_refused(text: str) -> None:
     with pytest.raises(ScenarioError, match="write KEY=VALUE"):
         parse_setting(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context, resource_tracker
 from typing import Any
 
@@ -105,6 +106,14 @@ def test_the_best_wakes_least_within_the_latency() -> None:
     assert best(results) is results[2]
     assert results[1].p99 is not None
     assert best(results, latency=results[1].p99.ns / 1e9) is results[1]
+
+
+def test_the_best_is_none_whose_waits_the_run_was_too_short_to_see() -> None:
+    short = replace(SCENARIO, duration=0.02, watermark=8000)
+    (never_woken,) = sweep(short, [{}])
+    assert not never_woken.wakes
+    assert best([never_woken]) is None
+    assert best([never_woken], latency=10) is None
 
 
 def test_there_may_be_none_within_the_latency() -> None:
