@@ -78,13 +78,26 @@ def verify(
         try:
             agree = show(arms, page.seen(_measured(arms, after_loss=after_loss)))
             page.write(arms)
-        except OSError as refused:
+        except _Refused as refused:
             typer.echo(f"perfring: a ring was refused in the midst of it: {refused}", err=True)
             _give_up()
     # At the end, where nobody has to scroll for it.
     _say(unreached)
     if not agree:
         raise typer.Exit(1)
+
+
+class _Refused(Exception):
+    """A kernel has let the first ring be opened, and a later one not."""
+
+
+@contextmanager
+def _kernels_at_work() -> Iterator[None]:
+    """Tells what a kernel refuses from an output that cannot be written, which is an OSError as well."""
+    try:
+        yield
+    except OSError as refused:
+        raise _Refused(str(refused)) from refused
 
 
 class _Page:
@@ -115,7 +128,9 @@ class _Page:
             return
         from perfring.cli._verify_page import verify_page
 
-        self._output.write(verify_page(arms, self._rows))
+        with _kernels_at_work():
+            page = verify_page(arms, self._rows)
+        self._output.write(page)
 
 
 def _say(unreached: list[str]) -> None:
@@ -171,9 +186,10 @@ def _measured(arms: list[Arm], *, after_loss: bool) -> Iterator[list[list[Measur
     sweeps = [_streams(sweep(arm, after_loss=after_loss)) for arm in arms]
     with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
         task = progress.add_task(", ".join(arm.name for arm in arms), total=rings)
-        for streams in zip_longest(*sweeps, fillvalue=[]):
-            yield list(streams)
-            progress.advance(task)
+        with _kernels_at_work():
+            for streams in zip_longest(*sweeps, fillvalue=[]):
+                yield list(streams)
+                progress.advance(task)
 
 
 def _streams(rows: Iterator[Measurement]) -> Iterator[list[Measurement]]:
@@ -248,7 +264,6 @@ def _comparable(streams: list[list[Measurement]]) -> list[list[list[Measurement]
 
 
 def _show_stream(console: Console, kernels: list[list[Measurement]]) -> None:
-
     first = kernels[0][0]
     names = ", ".join(stream[0].kernel for stream in kernels)
     ring = f"{first.pages} page{'s' * (first.pages > 1)} = {first.ring_bytes} bytes"

@@ -18,7 +18,7 @@ from perfring.cli.verify import ARMS
 from perfring.errors import Unsupported
 from perfring.stories import STORIES, Story, watch
 from perfring.timeline import Timeline
-from perfring.verify import Arm
+from perfring.verify import Arm, Measurement
 from tests.unit._rings import RenameKernel
 
 KEYS = {"kernel", "pages", "watermark", "record_bytes", "predicted", "predicted_woke_at", "woke_at", "agrees"}
@@ -219,6 +219,41 @@ def test_a_page_that_cannot_be_written_is_said_before_anything_is_measured(
     text = capsys.readouterr()
     assert f"perfring: {tmp_path}/no/page.html: No such file or directory" in text.err
     assert not text.out
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a disk that is full")
+def test_a_page_for_which_there_is_no_room_is_no_refusal_of_a_kernel(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(ARMS, "the real kernel")
+    monkeypatch.setattr("perfring.cli._verify_page.STORIES", STORIES[:1])
+    assert _verify("--html", "/dev/full") == 1
+    assert capsys.readouterr().err == "perfring: /dev/full: No space left on device\n"
+
+
+def test_a_reader_of_the_output_who_has_gone_is_no_refusal_of_a_kernel(
+    reach: Callable[..., None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def gone(*_: object, **__: object) -> None:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    reach(model=RenameKernel())
+    monkeypatch.setattr("typer.echo", gone)
+    assert _verify("--json") == 1
+    assert not capsys.readouterr().err
+
+
+def test_a_ring_that_is_refused_in_the_midst_of_it_exits_with_2(
+    reach: Callable[..., None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(*_: object, **__: object) -> Iterator[Measurement]:
+        yield from ()
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    reach(model=RenameKernel())
+    monkeypatch.setattr("perfring.verify.sweep", refused)
+    assert _verify() == 2
+    assert "a ring was refused in the midst of it: [Errno 24] Too many open files" in capsys.readouterr().err
 
 
 def test_without_plotly_html_says_how_to_get_it(
