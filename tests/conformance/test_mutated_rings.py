@@ -35,8 +35,10 @@ from tests.conformance._ring_rig import (
     sound_reading,
     tiles,
 )
-from tests.hypothesis_profiles import examples
+from tests.hypothesis_profiles import examples, factor
 
+pytestmark = pytest.mark.timeout(120 * factor() + 360)
+"""As for `tests/property`: by the number of examples, and what Hypothesis takes to make a failure small."""
 U64 = (1 << 64) - 1
 SOUND = [name for name in names(overwrite=False) if name != "output-corrupt"]
 BACKWARD = names(overwrite=True)
