@@ -7,6 +7,7 @@ side-band, and hands them to `simkernel.output`.
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from perfring.abi import (
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from simkernel.event import Context, PerfEvent
     from simkernel.filters import Values
     from simkernel.output import Output
+    from simkernel.releases import Release
     from simkernel.tasks import Scheduler, Task, VirtualMapping
     from simkernel.tracepoints import Tracepoints
 
@@ -69,7 +71,7 @@ class Activity:
         on_hangup: told of events whose task is gone (K19).
         on_exit: told of tasks that exit.
         max_rate: samples a second of one event, beyond which it is throttled (K24).
-        limit_stops_tracepoints: see `simkernel.releases`.
+        release: what differs between releases.
     """
 
     def __init__(
@@ -84,7 +86,7 @@ class Activity:
         on_hangup: Callable[[PerfEvent], None],
         on_exit: Callable[[Task, int], None],
         max_rate: Callable[[], int],
-        limit_stops_tracepoints: bool,
+        release: Release,
     ) -> None:
         self._clock = clock
         self._scheduler = scheduler
@@ -94,9 +96,9 @@ class Activity:
         self._on_overflow = on_overflow
         self._on_hangup = on_hangup
         self._on_exit = on_exit
-        self.counting = Counting(clock, self._timer_expired)
+        self.counting = Counting(clock, self._timer_expired, arms_tracepoints=release.arms_tracepoints)
         self._max_rate = max_rate
-        self._limit_stops_tracepoints = limit_stops_tracepoints
+        self._release = release
 
     # Hits.
 
@@ -165,8 +167,9 @@ class Activity:
         event.period_left += count
         if event.period_left < 0:
             return
+        period = event.last_period
         for _ in range(overflows(event)):
-            if not self._overflow(event, hit, event.last_period):
+            if not self._overflow(event, hit, period):
                 break
 
     def _overflow(self, event: PerfEvent, hit: Hit, period: int) -> bool:
@@ -180,7 +183,7 @@ class Activity:
             event.limit -= 1
             if not event.limit:
                 goes_on = False
-                event.stopped = self._limit_stops_tracepoints and event.is_tracepoint
+                event.stopped = self._release.limit_stops_tracepoints and event.is_tracepoint
                 first.pending = _POLL_HUP
         self._output.write(event, hit.task, hit.cpu, event.encoder.sample(hit, period))
         self._on_overflow(first)
@@ -307,6 +310,7 @@ class Activity:
             return
         executable = mapping.prot & _EXECUTABLE
         misc = PERF_RECORD_MISC_USER | (0 if executable else PERF_RECORD_MISC_MMAP_DATA)
+        mapping = replace(mapping, flags=mapping.flags | self._release.mmap2_flags)
         for event in self._told(task):
             attr = event.attr
             if not ((attr.mmap or attr.mmap2) if executable else attr.mmap_data):

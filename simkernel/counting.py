@@ -32,10 +32,12 @@ class Counting:
     Args:
         clock: the machine's.
         on_timer: called when the timer of a sampling cpu-clock or task-clock expires.
+        arms_tracepoints: a tracepoint that is scheduled in begins a period, as other events do (K49).
     """
 
-    def __init__(self, clock: Clock, on_timer: Callable[[PerfEvent], None]) -> None:
+    def __init__(self, clock: Clock, on_timer: Callable[[PerfEvent], None], *, arms_tracepoints: bool) -> None:
         self._clock = clock
+        self._arms_tracepoints = arms_tracepoints
         self._on_timer = on_timer
 
     def context_in(self, context: Context, cpu: Cpu) -> None:
@@ -80,18 +82,19 @@ class Counting:
             event.context.events.remove(event)
 
     def set_period(self, event: PerfEvent, period: int) -> None:
-        """PERF_EVENT_IOC_PERIOD: takes effect at once."""
+        """PERF_EVENT_IOC_PERIOD: the event stops and starts, but is not scheduled in anew (K49)."""
         running = event.state is State.ACTIVE
         if running:
-            self._deactivate(event)
             event.stopped = False
+            if event.is_clock:
+                self._stop_timer(event)
         if event.freq:
             event.attr.sample_freq = period
         else:
             event.attr.sample_period = event.sample_period = period
         event.period_left = 0
-        if running:
-            self._activate_if_possible(event)
+        if running and event.is_clock:
+            self._start_timer(event)
 
     def _activate_if_possible(self, event: PerfEvent) -> None:
         cpu = event.context.on
@@ -103,7 +106,7 @@ class Counting:
         if event.is_clock:
             self._start_timer(event)
         else:
-            if event.sampling:
+            if event.sampling and (self._arms_tracepoints or not event.is_tracepoint):
                 event.last_period = event.sample_period
                 overflows(event)
             listeners = event.context.active.setdefault(event.key, [])
@@ -161,9 +164,8 @@ def _schedule_order(event: PerfEvent) -> tuple[bool, int, bool, int]:
 
 
 def overflows(event: PerfEvent) -> int:
-    """How many periods are over: perf_swevent_set_period. Starts the next one."""
-    period = event.sample_period
-    event.last_period = period
+    """How many periods are over: perf_swevent_set_period. Starts the next one, which may have another length."""
+    period, event.last_period = event.last_period, event.sample_period
     if event.period_left < 0:
         return 0
     count = (period + event.period_left) // period

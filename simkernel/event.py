@@ -17,7 +17,7 @@ from perfring.abi import (
     PERF_TYPE_SOFTWARE,
     PERF_TYPE_TRACEPOINT,
 )
-from simkernel.readformat import read_values
+from simkernel.readformat import read_values, room_left
 from simkernel.ringbuf import Writer
 from simkernel.sampling import Encoder
 
@@ -113,6 +113,7 @@ class PerfEvent:
         stopped: it hears nothing, whatever its state: what 6.18 makes of a tracepoint that REFRESH has used up.
         generation: of a leader: how often its group has changed.
         siblings: the others of a leader's group.
+        room_for: the counts of how many members its reads have room for; 0 for as many as there are (K50).
         children: inherited ones that are still there.
         child_count, child_enabled, child_running: what the children that are gone have left.
     """
@@ -147,6 +148,7 @@ class PerfEvent:
         "pending",
         "period_left",
         "ring",
+        "room_for",
         "running_ns",
         "sample_period",
         "samples_each",
@@ -171,6 +173,7 @@ class PerfEvent:
         *,
         clock_offset: int,
         max_stack: int,
+        no_data_source: int,
         leader: PerfEvent | None = None,
         parent: PerfEvent | None = None,
     ) -> None:
@@ -196,6 +199,7 @@ class PerfEvent:
         self.siblings: list[PerfEvent] = []
         self.generation = 0
         self.children: list[PerfEvent] = []
+        self.room_for = 0
         self.child_count = self.child_enabled = self.child_running = 0
         self.file: PerfFile | None = None
         self.ring: Ring | None = None
@@ -213,7 +217,9 @@ class PerfEvent:
             stream_id=id,
             clock_offset=clock_offset,
             max_stack=max_stack,
+            no_data_source=no_data_source,
             read=lambda: read_values(self, own=True),
+            room_left=lambda: room_left(self),
         )
         self.writer: Writer = parent.writer if parent else self._make_writer(attr)
 

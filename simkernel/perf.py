@@ -13,7 +13,7 @@ from simkernel.mapping import Ring
 from simkernel.output import Output
 from simkernel.perffile import PerfFile
 from simkernel.readiness import os_error
-from simkernel.ringbuf import RingBuffer, Writer
+from simkernel.ringbuf import READABLE, RingBuffer, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +30,7 @@ _LARGEST_PAGES: Final = 1 << 19
 """Data pages from which the machine has not got the memory (measured on one of 4 GB)."""
 _READ_ONLY_SIZE: Final = 8
 _POLL_IN: Final = 1
+_POLLIN: Final = 0x1
 
 
 def _refuse(code: int) -> NoReturn:
@@ -67,7 +68,7 @@ class Perf:
             on_hangup=self._hung_up,
             on_exit=machine.forget_task,
             max_rate=lambda: machine.settings.max_sample_rate,
-            limit_stops_tracepoints=machine.features.limit_stops_tracepoints,
+            release=machine.features,
         )
         self.counting = self.activity.counting
         machine.scheduler.watcher = self.activity
@@ -92,15 +93,13 @@ class Perf:
             _refuse(errno.ENODEV)
         context = machine.cpus[cpu].context if task is None else task.context
         if leader is not None:
-            if leader.state <= State.EXIT:
-                _refuse(errno.ENODEV)
             validation.check_group(attr, offset, context, cpu, leader)
         event = self._make(attr, context, cpu, offset, leader=leader)
         if flags & PERF_FLAG_FD_OUTPUT and group is not None:
             self._set_first_output(event, group.event)
         self.events.append(event)
         self.counting.install(event)
-        return PerfFile(event, self.close)
+        return PerfFile(event, self.close, readable=READABLE if machine.features.rdnorm else _POLLIN)
 
     def _set_first_output(self, event: PerfEvent, target: PerfEvent) -> None:
         """PERF_FLAG_FD_OUTPUT. What is refused has never been in the group."""
@@ -131,10 +130,20 @@ class Perf:
         number, self._next_id = self._next_id, self._next_id + 1
         max_stack = attr.sample_max_stack or self._machine.settings.max_stack
         event = PerfEvent(
-            attr, number, context, cpu, clock_offset=offset, max_stack=max_stack, leader=leader, parent=parent
+            attr,
+            number,
+            context,
+            cpu,
+            clock_offset=offset,
+            max_stack=max_stack,
+            no_data_source=self._machine.features.no_data_source,
+            leader=leader,
+            parent=parent,
         )
         if leader is not None:
             leader.siblings.append(event)
+            for member in (leader, *leader.siblings):
+                member.room_for = 0
             leader.generation += 1
         if event.is_clock and event.freq and attr.sample_freq:
             # cpu-clock and task-clock make a period of a frequency once and for all.
@@ -168,8 +177,10 @@ class Perf:
             event.leader.siblings.remove(event)
             event.leader.generation += 1
             return
+        room_for = 1 + len(event.siblings) if self._machine.features.orphans_read_as_groups else 0
         for sibling in event.siblings:
             sibling.leader, sibling.turn = sibling, sibling.context.take_turn()
+            sibling.room_for = room_for
         event.siblings = []
 
     # Rings.

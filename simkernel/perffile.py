@@ -20,6 +20,11 @@ _O_ASYNC: Final = 0o20000
 class PerfFile(File):
     """A perf fd.
 
+    Args:
+        event: what it counts.
+        on_release: closes the event.
+        readable: what of a wakeup it reports (K47).
+
     Attributes:
         event: what it counts.
         maps: mappings made through this very event.
@@ -29,9 +34,10 @@ class PerfFile(File):
 
     name = "perf_event"
 
-    def __init__(self, event: PerfEvent, on_release: Callable[[PerfEvent], None]) -> None:
+    def __init__(self, event: PerfEvent, on_release: Callable[[PerfEvent], None], *, readable: int) -> None:
         super().__init__()
         self.event = event
+        self._readable = readable
         self.maps = 0
         self.owner = 0
         self.signal = 0
@@ -48,7 +54,7 @@ class PerfFile(File):
         """The latch of its ring, which is taken; POLLHUP without a ring, or when the task is gone (K14, K19)."""
         if self.event.hung_up or self.event.ring is None:
             return _HUP
-        return self.event.ring.buffer.take_latch()
+        return self.event.ring.buffer.take_latch() & self._readable
 
     def released(self) -> None:
         """Closes the event."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from simkernel.event import PerfEvent
 
-__all__ = ["read_values"]
+__all__ = ["read_values", "room_left"]
 
 
 def read_values(event: PerfEvent, *, own: bool = False) -> bytes:
@@ -49,7 +49,17 @@ def read_values(event: PerfEvent, *, own: bool = False) -> bytes:
             # The kernel adds up the counts of inherited events, and overwrites the losses with theirs, which are none.
             lost = 0 if leader.children and not own else member.writer.lost
             values += [member.count if own else _total(member), *_ends(member, shape, lost)]
-    return struct.pack(f"={len(values)}Q", *(value % 2**64 for value in values))
+    packed = struct.pack(f"={len(values)}Q", *(value % 2**64 for value in values))
+    return packed if own else packed + bytes(room_left(event))
+
+
+def room_left(event: PerfEvent) -> int:
+    """Bytes of a read that nothing is written into, for members of a group that fell apart (K50)."""
+    shape = event.attr.read_format
+    if not event.room_for or not shape & PERF_FORMAT_GROUP:
+        return 0
+    words = 1 + bool(shape & PERF_FORMAT_ID) + bool(shape & PERF_FORMAT_LOST)
+    return 8 * words * (event.room_for - 1)
 
 
 def _family(event: PerfEvent) -> Iterator[PerfEvent]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from perfring.abi import (
     PERF_CONTEXT_KERNEL,
     PERF_CONTEXT_USER,
+    PERF_COUNT_SW_BPF_OUTPUT,
     PERF_RECORD_MISC_KERNEL,
     PERF_RECORD_MISC_USER,
     PERF_RECORD_SAMPLE,
@@ -42,7 +43,9 @@ from perfring.abi import (
     PERF_SAMPLE_TIME,
     PERF_SAMPLE_TRANSACTION,
     PERF_SAMPLE_WEIGHT_TYPE,
+    PERF_TYPE_SOFTWARE,
 )
+from simkernel.ringbuf import POISON
 
 if TYPE_CHECKING:
     from perfring.abi import PerfEventAttr
@@ -60,8 +63,8 @@ KERNEL_IP: Final = 0xFFFF_FFFF_8100_0000
 _USER_CHAIN: Final = tuple(USER_IP + 0x100 * depth for depth in range(1, 4))
 _KERNEL_CHAIN: Final = tuple(KERNEL_IP + 0x100 * depth for depth in range(1, 4))
 _STACK_POINTER: Final = 0x7FFF_FFFF_E000
-_PERF_MEM_NA: Final = 0x1E_0508_0021  # every part of the data source is "not available" (measured on 6.18)
 _ROOT_CGROUP: Final = 1
+_BPF_OUTPUT: Final = (PERF_TYPE_SOFTWARE, PERF_COUNT_SW_BPF_OUTPUT)
 _CODE_PAGE: Final = 4096
 
 # bit of sample_type: struct format, places in the values that `Encoder.sample` makes.
@@ -125,7 +128,9 @@ class Encoder:
         stream_id: the event's own id; differs for an inherited one.
         clock_offset: what the event's clock adds to the monotonic one.
         max_stack: entries of a call chain at most.
+        no_data_source: what PERF_SAMPLE_DATA_SRC says.
         read: what PERF_SAMPLE_READ gives.
+        room_left: how many bytes the kernel reserves for it beyond that (K50).
 
     Attributes:
         trailer_bytes: length of the trailer; 0 without sample_id_all (K44).
@@ -139,14 +144,18 @@ class Encoder:
         stream_id: int,
         clock_offset: int,
         max_stack: int,
+        no_data_source: int,
         read: Callable[[], bytes],
+        room_left: Callable[[], int],
     ) -> None:
         self._id = identifier
         self._stream = stream_id
         self._offset = clock_offset
         self._attr = attr
         self._max_stack = max_stack
+        self._no_data_source = no_data_source
         self._read = read
+        self._room_left = room_left
         fixed = [(form, places) for bit, form, places in _FIXED if attr.sample_type & bit]
         self._pack = struct.Struct("=IHH" + "".join(form for form, _ in fixed)).pack
         self._fixed_bytes = struct.calcsize("=IHH" + "".join(form for form, _ in fixed))
@@ -185,14 +194,16 @@ class Encoder:
         return self._trailer.pack(*[values[place] for place in self._trailer_places])
 
     def _variable_parts(self, attr: PerfEventAttr) -> tuple[_Part, ...]:
+        # Linux pads a BPF program's payload with what was in the ring before, a tracepoint's data with zeros.
+        filler = POISON if (attr.type, attr.config) == _BPF_OUTPUT else 0
         every: tuple[tuple[int, _Part], ...] = (
             (PERF_SAMPLE_READ, lambda _hit: self._read()),
             (PERF_SAMPLE_CALLCHAIN, self._chain),
-            (PERF_SAMPLE_RAW, _raw),
+            (PERF_SAMPLE_RAW, lambda hit: _raw(hit, filler)),
             (PERF_SAMPLE_REGS_USER, _registers(attr.sample_regs_user)),
             (PERF_SAMPLE_STACK_USER, self._stack),
             (PERF_SAMPLE_WEIGHT_TYPE, _word(0)),
-            (PERF_SAMPLE_DATA_SRC, _word(_PERF_MEM_NA)),
+            (PERF_SAMPLE_DATA_SRC, _word(self._no_data_source)),
             (PERF_SAMPLE_TRANSACTION, _word(0)),
             (PERF_SAMPLE_REGS_INTR, _registers(attr.sample_regs_intr)),
             (PERF_SAMPLE_PHYS_ADDR, _word(0)),
@@ -200,6 +211,7 @@ class Encoder:
             (PERF_SAMPLE_DATA_PAGE_SIZE, _word(0)),
             (PERF_SAMPLE_CODE_PAGE_SIZE, _word(_CODE_PAGE)),
             (PERF_SAMPLE_AUX, _word(0)),
+            (PERF_SAMPLE_READ, lambda _hit: bytes((POISON,)) * self._room_left()),
         )
         return tuple(part for bits, part in every if attr.sample_type & bits)
 
@@ -227,11 +239,11 @@ class Encoder:
         return struct.pack(f"=Q{size}xQ", size, size)
 
 
-def _raw(hit: Hit) -> bytes:
+def _raw(hit: Hit, filler: int) -> bytes:
     """PERF_SAMPLE_RAW: the size counts the padding. Software events have a word of zero (measured on 6.18)."""
     data = b"\0\0\0\0" if hit.raw is None else hit.raw
     padding = -(4 + len(data)) % 8
-    return struct.pack("=I", len(data) + padding) + data + bytes(padding)
+    return struct.pack("=I", len(data) + padding) + data + bytes((filler,)) * padding
 
 
 def _word(value: int) -> _Part:

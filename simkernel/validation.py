@@ -51,6 +51,8 @@ __all__ = [
 
 _LONGEST_ATTR: Final = 4096
 _BRANCH_BITS: Final = 20
+_READ_BITS: Final = 5
+"""With PERF_FORMAT_LOST, which came with Linux 6.0 and went back to 5.10.223 (K22)."""
 _LARGEST_STACK: Final = 0xFFFF
 _REGISTERS: Final = sum(1 << bit for bit in range(24) if bit not in range(12, 16))
 """Of x86-64: without the data segments, which 64-bit mode does not have."""
@@ -82,7 +84,7 @@ def check_attr(machine: Machine, attr: PerfEventAttr) -> None:
     unknown_flags = attr.flags >> features.flag_bits
     if unknown_flags or attr.reserved_2 or attr.aux_action & ~7:
         _refuse(errno.EINVAL)
-    if attr.sample_type >> features.sample_bits or attr.read_format >> features.read_bits:
+    if attr.sample_type >> features.sample_bits or attr.read_format >> _READ_BITS:
         _refuse(errno.EINVAL)
     if attr.sample_type & PERF_SAMPLE_BRANCH_STACK:
         mask = attr.branch_sample_type

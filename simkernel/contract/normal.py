@@ -23,7 +23,10 @@ HIDDEN: Final[dict[str, str]] = {
     "stream_id": "likewise, and left out where the event has inherit: parent and child may swap their events",
     "fd": "the name of the event or epoll",
     "time": "whether it is zero, and whether it steps back behind the record before",
-    "time enabled, time running": "lower bounds of 1: a real actor runs a little before and after each order",
+    "time enabled, time running": (
+        "lower bounds of 1: a real actor runs a little before and after each order; left out in samples, between "
+        "which a coarse clock stands still"
+    ),
     "ip, addr, phys_addr, registers, call chains, user stacks": "whether they are zero; how many there are is compared",
     "addresses and offsets of mappings; device, inode, generation": "that they are there",
     "length of mappings": "that it is not zero",
@@ -279,7 +282,7 @@ class _Decoder:
         return "p" if _is_clock(self.attr) or self.attr.freq else value
 
     def read(self) -> list[Any]:
-        values, used = _counts(self.reader.rest, self.attr, self.names, noisy=_is_clock(self.attr))
+        values, used = _counts(self.reader.rest, self.attr, self.names, noisy=_is_clock(self.attr), least_time=0)
         self.reader.piece(used)
         return values
 
@@ -450,7 +453,9 @@ def read_counts(data: bytes, attr: abi.PerfEventAttr, names: Names, *, noisy: bo
     return values if used == len(data) else [*values, {"rest": data[used:].hex()}]
 
 
-def _counts(data: bytes, attr: abi.PerfEventAttr, names: Names, *, noisy: bool) -> tuple[list[Any], int]:
+def _counts(
+    data: bytes, attr: abi.PerfEventAttr, names: Names, *, noisy: bool, least_time: int = 1
+) -> tuple[list[Any], int]:
     words = struct.unpack_from(f"={len(data) // 8}Q", data)
     bits = attr.read_format
     times = [bit for bit in (abi.PERF_FORMAT_TOTAL_TIME_ENABLED, abi.PERF_FORMAT_TOTAL_TIME_RUNNING) if bits & bit]
@@ -463,7 +468,7 @@ def _counts(data: bytes, attr: abi.PerfEventAttr, names: Names, *, noisy: bool) 
         at = 1
     value_first = [] if group else [words[0]]
     at += len(value_first)
-    shown = [{"at_least": int(word > 0)} for word in words[at : at + len(times)]]
+    shown = [{"at_least": min(word, least_time)} for word in words[at : at + len(times)]]
     at += len(times)
     for _ in range(members):
         value = value_first[0] if value_first else words[at]

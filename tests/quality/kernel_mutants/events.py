@@ -57,7 +57,7 @@ _ATTRS: Final = (
         ),
     ),
     mutant("unknown bits of sample_type are ignored", (_ATTR, "attr.sample_type >> features.sample_bits or", "")),
-    mutant("unknown bits of read_format are ignored", (_ATTR, "or attr.read_format >> features.read_bits", "")),
+    mutant("unknown bits of read_format are ignored", (_ATTR, "or attr.read_format >> _READ_BITS", "")),
     mutant("unknown flags are ignored", (_ATTR, "if unknown_flags or", "if")),
     mutant("reserved_2 is ignored", (_ATTR, "attr.reserved_2 or", "")),
     mutant("any frequency is accepted", ("validation:check_rates", "if attr.freq and", "if False and")),
@@ -173,7 +173,7 @@ _IOCTLS: Final = (
         ("activity:Activity._overflow", "self.counting.disable(event)", "pass"),
         (
             "activity:Activity._overflow",
-            "event.stopped = self._limit_stops_tracepoints and event.is_tracepoint",
+            "event.stopped = self._release.limit_stops_tracepoints and event.is_tracepoint",
             "pass",
         ),
     ),
