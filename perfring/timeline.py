@@ -124,6 +124,7 @@ class Timeline:
         rings: by CPU, ascending.
         outcome: what `watermark_verdict` says of these rings.
         facts: what else a reader of the picture should know, in words, by name: rates, percentiles, advice.
+        trouble: what is wrong though no ring stalled, in two or three words; empty where nothing is.
     """
 
     title: str
@@ -132,6 +133,7 @@ class Timeline:
     rings: tuple[RingTimeline, ...]
     outcome: Outcome
     facts: dict[str, str] = field(default_factory=dict)
+    trouble: str = ""
 
     @property
     def stalled(self) -> bool:

@@ -97,7 +97,7 @@ def _layout(ring: RingTimeline, time: TimeAxis, panels: Sequence[_Panel]) -> dic
         layout[panel.axis.replace("y", "yaxis")] = _axis(domain=domain, **_AXES[panel.name](ring))
         layout["annotations"].append(_title(panel, domain[1]))
         top -= panel.height + _GAP
-    return layout | _moment(ring, time, layout["annotations"])
+    return layout | _moment(ring, time, layout["annotations"], panels)
 
 
 def _axis(**more: Any) -> dict[str, Any]:
@@ -171,8 +171,10 @@ def _line_names(ring: RingTimeline, time: TimeAxis, panels: Sequence[_Panel]) ->
     ]
 
 
-def _moment(ring: RingTimeline, time: TimeAxis, annotations: list[dict[str, Any]]) -> dict[str, Any]:
-    """The line through all panels at which a ring falls silent, and the words for it."""
+def _moment(
+    ring: RingTimeline, time: TimeAxis, annotations: list[dict[str, Any]], panels: Sequence[_Panel]
+) -> dict[str, Any]:
+    """The line at which a ring falls silent, in each panel and not through the titles between them, and its words."""
     if ring.silent_since_ns is None:
         return {}
     at = time.at(ring.silent_since_ns)
@@ -181,5 +183,6 @@ def _moment(ring: RingTimeline, time: TimeAxis, annotations: list[dict[str, Any]
     words = {"text": "<b>from here on<br>nobody wakes</b>", "font": {"color": "@lost", "size": 13}}
     label = {**place, **words, "showarrow": False, "bgcolor": "@paper", "bordercolor": "@lost", "borderpad": 4}
     line = {"color": "@lost", "width": 2, "dash": "longdash"}
-    ends = {"xref": "x", "x0": at, "x1": at, "yref": "paper", "y0": 0, "y1": 1}
-    return {"annotations": [*annotations, label], "shapes": [{"type": "line", **ends, "line": line}]}
+    ends = {"xref": "x", "x0": at, "x1": at, "y0": 0, "y1": 1}
+    shapes = [{"type": "line", **ends, "yref": f"{panel.axis} domain", "line": line} for panel in panels]
+    return {"annotations": [*annotations, label], "shapes": shapes}

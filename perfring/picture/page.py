@@ -187,7 +187,13 @@ def _unlike(runs: list[Timeline]) -> list[Timeline]:
 
 
 def _status_badge(timeline: Timeline) -> str:
-    kind = "bad" if timeline.stalled else "doubt" if any(ring.lost for ring in timeline.rings) else "good"
+    kind = (
+        "bad"
+        if timeline.stalled or timeline.trouble
+        else "doubt"
+        if any(ring.lost for ring in timeline.rings)
+        else "good"
+    )
     return f'<span class="badge {kind}">{escape(status(timeline))}</span>'
 
 

@@ -4,7 +4,9 @@ Time is cut into equal slots, and of each slot the picture keeps what it would b
 
 * of fills the first and the last, the lowest and the highest, so that no peak gets lower, and no drain shallower;
 * of wakes, drains and losses everything: those of one slot become one mark that says how many they are;
-* of latencies the shortest, the one in the middle and the longest.
+* of latencies the shortest, the one in the middle and the longest;
+* of the levels at which the next wake is due those that hold for a slot. Between a wake and the drain behind it that
+  level is a whole watermark higher: no longer than a line is wide, that would be a needle at each wake.
 
 Every point that is kept is one that was measured, at its own time. What has no more points
 than the limit is kept whole.
@@ -20,9 +22,20 @@ from perfring.timeline import Drain, Fill, Latency, Loss, Wake
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["FILLS", "LATENCIES", "MARKS", "Mark", "marks", "thin_fills", "thin_latencies"]
+__all__ = [
+    "FILLS",
+    "LATENCIES",
+    "LEVELS",
+    "MARKS",
+    "Level",
+    "Mark",
+    "marks",
+    "thin_fills",
+    "thin_latencies",
+    "thin_levels",
+]
 
-_Event = TypeVar("_Event", Fill, Latency, Wake | Drain | Loss)
+_Event = TypeVar("_Event", Fill, Latency, Wake | Drain | Loss, "Level")
 
 FILLS: Final = 4000
 """Points of a line of fills, at most."""
@@ -30,6 +43,16 @@ MARKS: Final = 1000
 """Marks of one kind for one ring, at most: more than a screen has columns for."""
 LATENCIES: Final = 1500
 """Points of latencies for one ring, at most."""
+LEVELS: Final = 1000
+"""Points of the line of the next wake, at most."""
+
+
+class Level(NamedTuple):
+    """How full a ring has to get for the next wake, from a moment on, and for how long."""
+
+    at_ns: int
+    bytes: int
+    holds_ns: int
 
 
 class Mark(NamedTuple):
@@ -72,6 +95,21 @@ def thin_latencies(latencies: Sequence[Latency], *, limit: int = LATENCIES) -> l
         chosen = {ranked[0], ranked[len(ranked) // 2], ranked[-1]}
         kept += [slot[index] for index in sorted(chosen)]
     return kept
+
+
+def thin_levels(levels: Sequence[Level], *, limit: int = LEVELS) -> list[Level]:
+    """Those that hold for a slot and more, and the longest of those that only do together; the last is kept."""
+    if len(levels) < 2:
+        return list(levels)
+    slot = max((levels[-1].at_ns - levels[0].at_ns) // limit, 1)
+    kept: list[Level] = []
+    short: list[Level] = []
+    for level in levels[:-1]:
+        short.append(level)
+        if level.holds_ns >= slot or level.at_ns + level.holds_ns - short[0].at_ns >= slot:
+            kept.append(max(short, key=lambda each: each.holds_ns))
+            short = []
+    return [*kept, levels[-1]]
 
 
 def marks(events: Sequence[Wake | Drain | Loss], *, limit: int = MARKS) -> list[Mark]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any, Final
 
-from perfring.picture.thinning import marks, thin_fills, thin_latencies
+from perfring.picture.thinning import Level, marks, thin_fills, thin_latencies, thin_levels
 from perfring.picture.words import counted, duration, size
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ class Traces:
         return f"in {counted(missing, 'byte')}" if missing > 0 else "with the next record"
 
     def _next_wake(self, fills: Sequence[Fill], axis: str) -> Trace:
-        due = [(fill.wakeup or 0) + self.ring.watermark - fill.tail for fill in fills]
+        levels = thin_levels(self._levels(fills))
         return {
             "name": "next wake",
             "type": "scatter",
@@ -171,11 +172,18 @@ class Traces:
             "line": {"shape": "hv", "width": 1.4, "color": "@cursor", "dash": "dot"},
             # It leaps up at each wake until the drain: so often that it would hide everything, it goes to the back.
             "opacity": 1 if len(self.ring.wakes) <= _CROWD else 0.45,
-            "x": [self.time.at(fill.at_ns) for fill in fills],
-            "y": due,
+            "x": [self.time.at(level.at_ns) for level in levels],
+            "y": [level.bytes for level in levels],
             "hoverinfo": "skip",
             "yaxis": axis,
         }
+
+    def _levels(self, fills: Sequence[Fill]) -> list[Level]:
+        """Where the next wake is due: from when on, and for how long; at last at the end, for no time."""
+        changes = groupby(fills, key=lambda fill: (fill.wakeup or 0) + self.ring.watermark - fill.tail)
+        begun = [(next(same).at_ns, due) for due, same in changes] + [(fills[-1].at_ns, 0)]
+        levels = [Level(at_ns, due, end - at_ns) for (at_ns, due), (end, _) in pairwise(begun)]
+        return [*levels, Level(fills[-1].at_ns, levels[-1].bytes, 0)]
 
     def _level(self, name: str, level: int, color: str, dash: str, axis: str) -> Trace:
         return {

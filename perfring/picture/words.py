@@ -79,6 +79,8 @@ def status(timeline: Timeline) -> str:
     """What became of it, in two or three words."""
     if timeline.stalled:
         return "stalled"
+    if timeline.trouble:
+        return timeline.trouble
     lost = sum(ring.lost for ring in timeline.rings)
     return f"{counted(lost, 'record')} lost" if lost else "nothing lost"
 

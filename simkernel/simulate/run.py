@@ -92,6 +92,7 @@ def _timeline(result: Result, words: tuple[str, ...], kernel: WatchedKernel) -> 
         rings=tuple(_ring_timeline(kernel.rings[cpu], result) for cpu in sorted(kernel.rings)),
         outcome=result.verdict.outcome,
         facts=_facts(result, words),
+        trouble="watermark defeated" if result.defeated else "",
     )
 
 

@@ -74,6 +74,15 @@ def test_the_next_wake_is_due_at_cursor_plus_watermark() -> None:
     assert line["y"][-1] == healthy().rings[0].fills[-1].wakeup - 20664 + 2048  # type: ignore[operator]
 
 
+def test_a_next_wake_that_is_put_off_for_a_moment_only_is_no_needle() -> None:
+    late_reader, quick = Story(2048, react_ns=4 * STEP_NS), Story(2048, react_ns=STEP_NS // 100)
+    highest = []
+    for story in (late_reader, quick):
+        (line,) = _traces(replace(healthy(), rings=(story.run(400).ring(),)), "next wake")
+        highest.append(max(line["y"][:-1]))
+    assert highest == [4096, 2048]
+
+
 def test_lines_of_size_and_watermark_say_which_they_are() -> None:
     assert {"ring 4,096", "watermark 2,048"} <= set(_titles(healthy()))
     assert [trace["y"] for trace in _traces(healthy(), "watermark")] == [[2048, 2048]]
@@ -134,8 +143,10 @@ def test_a_stalled_ring_has_a_hatched_band_from_the_first_loss_to_the_end() -> N
 
 
 def test_a_stalled_ring_has_a_line_and_words_at_the_moment() -> None:
-    layout = _figure(stalled())["layout"]
-    assert layout["shapes"][0]["x0"] == 0.74
+    shapes = _figure(stalled())["layout"]["shapes"]
+    assert [(shape["x0"], shape["yref"]) for shape in shapes] == [
+        (0.74, f"{axis} domain") for axis in ("y", "y2", "y3")
+    ]
     assert "<b>from here on<br>nobody wakes</b>" in _titles(stalled())
 
 

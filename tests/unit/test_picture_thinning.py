@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perfring.picture.thinning import FILLS, LATENCIES, MARKS, marks, thin_fills, thin_latencies
+from perfring.picture.thinning import (
+    FILLS,
+    LATENCIES,
+    MARKS,
+    Level,
+    marks,
+    thin_fills,
+    thin_latencies,
+    thin_levels,
+)
 from perfring.timeline import Drain, Fill, Latency, Loss, Wake
 
 TIMES = st.lists(st.integers(0, 10**12), min_size=1, max_size=300).map(sorted)
@@ -39,6 +50,31 @@ def test_one_peak_among_a_million_fills_is_kept() -> None:
     fills[765_432] = Fill(765_432, 765_432 * 8 + 4088, 765_432 * 8)
     assert fills[765_432] in thin_fills(fills)
     assert len(thin_fills(fills)) <= FILLS
+
+
+def _levels(times: list[int]) -> list[Level]:
+    return [*(Level(at, 2048, after - at) for at, after in pairwise(times)), Level(times[-1], 2048, 0)]
+
+
+@given(TIMES, st.integers(1, 40))
+def test_levels_that_hold_for_a_slot_are_kept_and_few_others(times: list[int], limit: int) -> None:
+    levels = _levels(times)
+    kept = thin_levels(levels, limit=limit)
+    slot = max((times[-1] - times[0]) // limit, 1)
+    assert {level for level in levels if level.holds_ns >= slot} <= set(kept)
+    assert sum(level.holds_ns < slot for level in kept) <= 2 * limit + 1
+    assert kept[-1] == levels[-1]
+
+
+def test_a_level_that_is_left_again_at_once_is_not_kept() -> None:
+    assert [level.at_ns for level in thin_levels(_levels([0, 400, 401, 1000]), limit=100)] == [0, 401, 1000]
+
+
+def test_of_levels_that_are_all_short_the_longest_of_each_slot_are_kept() -> None:
+    times = [step * 10 + offset for step in range(1000) for offset in (0, 1)]
+    kept = thin_levels(_levels(times), limit=100)
+    assert all(level.holds_ns == 9 for level in kept[:-1])
+    assert 90 <= len(kept) <= 101
 
 
 @pytest.mark.parametrize("kind", [Wake, Loss, Drain])

@@ -47,6 +47,10 @@ def test_status_of_each_ending() -> None:
     assert [status(run) for run in (healthy(), late(), stalled())] == ["nothing lost", "93 records lost", "stalled"]
 
 
+def test_trouble_is_said_although_nothing_is_lost() -> None:
+    assert status(replace(healthy(), trouble="watermark defeated")) == "watermark defeated"
+
+
 def test_banner_tells_when_and_why_nobody_wakes() -> None:
     assert banner(stalled(watermark=4088).rings[0]) == (
         "From 740 µs on nobody wakes the reader. It was never woken. 4,088 bytes of 4,096 wait in the ring, and 127 "
