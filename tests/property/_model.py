@@ -30,6 +30,7 @@ class Kind(Enum):
     NAMES = "COMM, and FORK and EXIT with it"
     TASKS = "FORK and EXIT"
     OUTPUT = "a sample for each BPF output"
+    NOTHING = "nothing: it is there to be mapped"
 
 
 class Record(NamedTuple):
@@ -123,6 +124,7 @@ class Event:
         wakeup_events: 0 under the flag ``watermark`` (K9).
         fd: None once it is closed; a mapping or a BPF map may hold the file a while longer (K26).
         maps: how many mappings were made through it.
+        raw: what a sample of a tracepoint has of it, if it was asked for.
     """
 
     kind: Kind
@@ -135,6 +137,7 @@ class Event:
     trailed: bool
     inherit: bool
     enabled: bool
+    raw: bytes | None = None
     id: int = 0
     lost: int = 0
     maps: int = 0
@@ -301,7 +304,7 @@ class Machine:
     def getppid(self, task: Task, times: int) -> None:
         for event in self.listeners(task, Kind.CALLS):
             for _ in range(times):
-                self._write(event, event.sample(task, None))
+                self._write(event, event.sample(task, event.raw))
 
     def rename(self, task: Task, name: str) -> None:
         front = struct.pack("=II", task.pid, task.pid) + name.encode().ljust(_eights(len(name) + 1), b"\0")

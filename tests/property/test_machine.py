@@ -7,6 +7,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.hypothesis_profiles import examples
 from tests.property._machine_aimed import AimedMachine
+from tests.property._machine_session import SessionMachine
 
 AT_LEAST = 20
 """How often the default profile has to meet what is named below: a step that is rare finds nothing."""
@@ -18,6 +19,9 @@ _REFUSALS = {"open ESRCH", "open EINVAL", "mmap EBUSY", "mmap EINVAL", "redirect
 _REFUSALS |= {"add EEXIST", "mod ENOENT", "del ENOENT", "emit ENOENT", "emit ENOTSUP", "read ENOSPC"}
 _REFUSALS |= {f"{call} EBADF" for call in ("close", "enable", "mmap", "redirect", "pause", "add", "mod", "del", "read")}
 _REST = {"woken", "drained", "forked", "exited", "redirected", "closed while mapped"}
+_SESSION = {f"data: {why}" for why in ("start", "wakeup", "latency", "timeout", "flush", "hangup", "end")}
+_SESSION |= {"word: timeout", "word: flush", "word: end", "asleep", "given back", "a second reader was refused"}
+_SESSION |= {"delivered", "delivered from two cpus", "lost", "told of a loss", "closed", "forked"}
 
 
 def test_system_calls_on_many_rings_agree_with_the_model() -> None:
@@ -26,4 +30,13 @@ def test_system_calls_on_many_rings_agree_with_the_model() -> None:
     run_state_machine_as_test(AimedMachine, settings=chosen)
     met = AimedMachine.outcomes
     rare = {name: met[name] for name in _READINESS | _LOSS | _REFUSALS | _REST if met[name] < AT_LEAST}
+    assert not rare, f"met less than {AT_LEAST} times: {rare}"
+
+
+def test_a_session_agrees_with_what_is_said_of_it() -> None:
+    SessionMachine.outcomes.clear()
+    chosen = settings(examples(300), stateful_step_count=40)
+    run_state_machine_as_test(SessionMachine, settings=chosen)
+    met = SessionMachine.outcomes
+    rare = {name: met[name] for name in _SESSION if met[name] < AT_LEAST}
     assert not rare, f"met less than {AT_LEAST} times: {rare}"
