@@ -308,3 +308,14 @@ def test_a_metadata_page_that_makes_no_sense_is_refused_or_read_within_bounds(
         taken = sum(record.size for record in records) + sum(error.skipped for error in bad)
         assert (taken - head + tail) & U64 == 0
         assert mapping.load_u64(1032) == head
+
+
+def test_losses_of_any_size_are_added_up() -> None:
+    records = list(records_of("lost", 0))
+    places = [at for at, record in enumerate(records) if record[0] == 2]
+    for at in places:
+        records[at] = records[at][:16] + U64.to_bytes(8, "little") + records[at][24:]
+    with RingRig(load("lost"), {0: 0}) as rig:
+        rig.write({0: b"".join(records)})
+        rig.read("parse_all")
+        assert rig.session.statistics().rings[0].lost_reported == len(places) * U64 > 0
