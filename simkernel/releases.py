@@ -26,6 +26,7 @@ class Release:
 
     attr_size: int
     sample_bits: int
+    branch_bits: int
     flag_bits: int
     redirected_maps: bool
     signal_at_watermark: bool
@@ -84,6 +85,13 @@ BEHAVIOURS: Final = (
         {_OLDEST: 22, (6, 1): 25},
         "K30",
         "versions/bits_of_sample_type",
+    ),
+    Behaviour(
+        "branch_bits",
+        "how many bits of branch_sample_type it knows",
+        {_OLDEST: 18, (6, 1): 19, (6, 12): 20},
+        "K30",
+        "versions/bits_of_branch_sample_type",
     ),
     Behaviour(
         "flag_bits",

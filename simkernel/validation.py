@@ -50,7 +50,6 @@ __all__ = [
 ]
 
 _LONGEST_ATTR: Final = 4096
-_BRANCH_BITS: Final = 20
 _READ_BITS: Final = 5
 """With PERF_FORMAT_LOST, which came with Linux 6.0 and went back to 5.10.223 (K22)."""
 _LARGEST_STACK: Final = 0xFFFF
@@ -88,7 +87,7 @@ def check_attr(machine: Machine, attr: PerfEventAttr) -> None:
         _refuse(errno.EINVAL)
     if attr.sample_type & PERF_SAMPLE_BRANCH_STACK:
         mask = attr.branch_sample_type
-        if mask >> _BRANCH_BITS or not mask & ~PERF_SAMPLE_BRANCH_PLM_ALL:
+        if mask >> features.branch_bits or not mask & ~PERF_SAMPLE_BRANCH_PLM_ALL:
             _refuse(errno.EINVAL)
     _check_registers(attr.sample_type & PERF_SAMPLE_REGS_USER, attr.sample_regs_user)
     if attr.sample_type & PERF_SAMPLE_STACK_USER and (
