@@ -14,7 +14,7 @@ from perfring.abi import (
     MMAP_PAGE_DATA_TAIL,
     MMAP_PAGE_SIZE,
 )
-from simkernel.ringbuf import REFUSED, RingBuffer, Writer
+from simkernel.ringbuf import POISON, REFUSED, RingBuffer, Writer
 from tests.unit.test_simkernel_ringbuf import fill, woke_at
 
 
@@ -59,6 +59,10 @@ def test_a_start_that_is_no_position_is_refused(start: int) -> None:
         RingBuffer(64, start=start)
 
 
+def test_a_ring_is_paused_without_data_pages_only() -> None:
+    assert [RingBuffer(size).paused for size in (64, 0)] == [False, True]
+
+
 def test_the_metadata_page_alone_has_no_watermark() -> None:
     assert (RingBuffer(0).watermark, RingBuffer(0, watermark=100).watermark) == (0, 0)
 
@@ -75,7 +79,7 @@ def test_a_backward_ring_wakes_at_the_same_distance_wherever_it_starts(start: in
 
 
 @pytest.mark.parametrize("step_by_step", [False, True])
-@pytest.mark.parametrize("size", [12, 65532, 0, 65536])
+@pytest.mark.parametrize("size", [12, 20, 65532, 0, 65536])
 def test_a_size_that_no_record_has_is_refused_on_both_ways(size: int, step_by_step: bool) -> None:
     ring = RingBuffer(1 << 17)
     with pytest.raises(ValueError, match=f"a record of {size} bytes"):
@@ -127,6 +131,14 @@ def test_a_tail_beyond_the_head_frees_nothing_wherever_the_ring_is(backward: boo
     before = bytes(ring.memory[ring.page_size :])
     ring.store_u64(MMAP_PAGE_DATA_TAIL, start - 24 if backward else start + 24)
     assert bytes(ring.memory[ring.page_size :]) == before
+
+
+def test_a_tail_within_a_record_frees_every_byte_below_it() -> None:
+    ring = RingBuffer(64)
+    fill(ring, 1, 16)
+    ring.store_u64(MMAP_PAGE_DATA_TAIL, 1)
+    ring.store_u64(MMAP_PAGE_DATA_TAIL, 8)
+    assert ring.memory[ring.page_size :][:9].tolist() == [POISON] * 8 + [0x11]
 
 
 def test_str_of_the_metadata_page_alone() -> None:
