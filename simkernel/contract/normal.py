@@ -38,7 +38,7 @@ HIDDEN: Final[dict[str, str]] = {
     ),
     "rings that a noisy event may write into": (
         "head and tail are lower bounds, IN is left out of what is asked of them; of their records the types that "
-        "noise has are counted, the others compared, until something is lost"
+        "noise has are counted, save the newest, which may come late; the others are compared, until something is lost"
     ),
     "signals, when a noisy event can send some": "left out",
     "records of events that cannot be told apart": "type, misc and size; give them IDENTIFIER and sample_id_all",

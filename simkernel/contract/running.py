@@ -441,7 +441,10 @@ class _Runner:
         shown = [self._shown(record, ring) for record in records]
         if self.keep_bytes:
             state["bytes"] = [(record.type, record.misc, record.body.hex()) for record in records]
-        return state | (_without_noise(shown) if noisy else {"records": [each for each, _ in shown]})
+        if not noisy:
+            return state | {"records": [each for each, _ in shown]}
+        late = max((record["size"] for record, loud in shown if loud), default=0)
+        return state | {"head": {"at_least": max(raw.head - late, 0)}} | _without_noise(shown)
 
     def _shown(self, record: RawRecord, ring: _Ring) -> tuple[dict[str, Any], bool]:
         writer = identified(record, ring.writers) if ring.writers else None
@@ -522,5 +525,6 @@ def _without_noise(shown: list[tuple[dict[str, Any], bool]]) -> dict[str, Any]:
     for record, noisy in shown:
         if noisy:
             counts[record["type"]] = counts.get(record["type"], 0) + 1
-    noise = {kind: {"at_least": count} for kind, count in sorted(counts.items())}
+    # A real actor may not be asleep yet when the next step comes: what that would bring is late.
+    noise = {kind: {"at_least": count - 1} for kind, count in sorted(counts.items()) if count > 1}
     return {"noise": noise, "records": [record for record, noisy in shown if not noisy]}
