@@ -13,7 +13,7 @@ from tests.property._model import EDGE, HUP, IN, ONESHOT, Kind
 
 __all__ = ["AimedMachine"]
 
-_MOST_RINGS = 6
+_MOST_RINGS = 8
 _KINDS_OF_WAIT = {IN: "level", IN | EDGE: "edge", IN | ONESHOT: "oneshot"}
 _MASKS = st.sampled_from([*_KINDS_OF_WAIT])
 _WATERMARKS = st.sampled_from([1, 500, 2048, 3000])
@@ -27,12 +27,14 @@ _PLAIN = {"kind": Kind.CALLS, "cpu": 0, "wakeup_events": 0, "inherit": False, "e
 class AimedMachine(RawMachine):
     """Adds steps that work towards something: a watermark, a full ring, a registration that is used up."""
 
-    def _ring_of_its_own(self, watermark: int, *, stamped: bool, trailed: bool = False) -> Mapped | None:
+    def _ring_of_its_own(self, watermark: int, *, stamped: bool, trailed: bool = False, n: int = 0) -> Mapped | None:
         """A new actor's getppid(2), in a new ring; None where there are enough."""
         if len(self.mapped) >= _MOST_RINGS:
             return None
         task, _ = self._new_actor()
-        fd = self._open(task, _PLAIN | {"watermark": watermark, "stamped": stamped, "trailed": trailed})
+        fd = self._open(
+            task, _PLAIN | {"watermark": watermark, "stamped": stamped, "trailed": trailed} | {"wakeup_events": n}
+        )
         made: Mapped = self._map(fd, 1)
         return made
 
@@ -193,6 +195,50 @@ class AimedMachine(RawMachine):
             self.unmap(each)
         if (each.event.fd, HUP) in self._wait():
             self.note("HUP by exit" if by_exit else "HUP by munmap")
+
+    @rule(before=st.integers(0, 20))
+    def end_on_the_watermark_with_a_loss(self, before: int) -> None:
+        """Not above it, so nobody is woken (K7)."""
+        each = self._ring_of_its_own(24 * before + 48, stamped=False)
+        if each is not None:
+            self.getppid(self.people[-1], before)
+            self.pause(each.fd, True)
+            self.getppid(self.people[-1], 1)
+            self.pause(each.fd, False)
+            self.getppid(self.people[-1], 1)
+            self.poll([each.fd], IN)
+
+    @rule(first=st.integers(1, 4), calls=st.integers(1, 9))
+    def count_for_two(self, first: int, calls: int) -> None:
+        """One count in the ring, and each event compares it with a number of its own (K9)."""
+        each = self._ring_of_its_own(0, stamped=False, n=first)
+        if each is None:
+            return
+        one, other = self.people[-1], self._new_actor()
+        fd = self._open(other[0], _PLAIN | {"watermark": 0, "stamped": False, "trailed": False, "wakeup_events": 20})
+        self._redirect(fd, each.fd)
+        for _ in range(2):
+            self.getppid(other, calls)
+            self.getppid(one, 1)
+            self.poll([each.fd], IN)
+
+    @rule(each=RawMachine.maps, cpu=st.sampled_from([1, -1]))
+    def redirect_to_another_ring_and_cpu(self, each: Mapped, cpu: int) -> None:
+        """From ring to ring; when the first one goes, that is nothing to the event. Not to another CPU (K25, K26)."""
+        first, second = (self._ring_of_its_own(500, stamped=False) for _ in range(2))
+        if first is None or second is None:
+            return
+        task = self.people[-1][0]
+        fd = self._follow(first, task, stamped=False)
+        self._redirect(fd, second.fd)
+        self.unmap(first)
+        self.poll([fd], IN)
+        settings = _PLAIN | {"kind": Kind.NAMES, "watermark": 1, "stamped": False, "trailed": False}
+        stranger = self._open(task, settings | {"cpu": cpu})
+        if isinstance(stranger, int):
+            self._redirect(stranger, second.fd)
+        if isinstance(stranger, int) and each.event.fd is not None:
+            self._redirect(stranger, each.event.fd)
 
     @rule(target=RawMachine.actors)
     def come(self) -> Any:
