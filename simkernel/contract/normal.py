@@ -15,7 +15,7 @@ from perfring import abi
 if TYPE_CHECKING:
     from simkernel.contract.raw import RawRecord
 
-__all__ = ["HIDDEN", "Names", "Writer", "decode", "identified", "is_noisy", "read_counts", "record_name"]
+__all__ = ["HIDDEN", "Names", "Writer", "decode", "identified", "is_noisy", "lower_bound", "read_counts", "record_name"]
 
 HIDDEN: Final[dict[str, str]] = {
     "pid, tid": "the name of the actor, ? for all others; 0 and -1 as they are",
@@ -36,9 +36,12 @@ HIDDEN: Final[dict[str, str]] = {
         "lower bounds: a real actor switches, faults pages and takes time. Noisy are page faults, switches, "
         "migrations, clocks, frequencies, sched tracepoints, context_switch, mmap_data, whole CPUs"
     ),
+    "counts of switches, and of records that they bring": (
+        "half of them, less two: a real actor that is given its next order early does not sleep in between"
+    ),
     "rings that a noisy event may write into": (
-        "head and tail are lower bounds, IN is left out of what is asked of them; of their records the types that "
-        "noise has are counted, save the newest, which may come late; the others are compared, until something is lost"
+        "head, tail and IN are left out; of their records the types that noise has are counted, the others compared, "
+        "until something is lost"
     ),
     "signals, when a noisy event can send some": "left out",
     "records of events that cannot be told apart": "type, misc and size; give them IDENTIFIER and sample_id_all",
@@ -65,6 +68,7 @@ _NOISY_SOFTWARE: Final = frozenset(
         abi.PERF_COUNT_SW_CGROUP_SWITCHES,
     }
 )
+_SWITCHES: Final = frozenset({abi.PERF_COUNT_SW_CONTEXT_SWITCHES, abi.PERF_COUNT_SW_CPU_MIGRATIONS})
 _CLOCKS: Final = frozenset({abi.PERF_COUNT_SW_CPU_CLOCK, abi.PERF_COUNT_SW_TASK_CLOCK})
 _SIDE_BAND: Final = ("mmap", "mmap2", "comm", "task", "namespaces", "ksymbol", "bpf_event", "cgroup", "text_poke")
 _TRAILER: Final = (
@@ -447,6 +451,11 @@ def _is_clock(attr: abi.PerfEventAttr) -> bool:
     return attr.type == abi.PERF_TYPE_SOFTWARE and attr.config in _CLOCKS
 
 
+def lower_bound(count: int, *, slack: bool) -> dict[str, int]:
+    """A count that is at least so much on Linux; with slack, half of it less two will do."""
+    return {"at_least": count} | ({"slack": count // 2 + 2} if slack else {})
+
+
 def read_counts(data: bytes, attr: abi.PerfEventAttr, names: Names, *, noisy: bool) -> list[Any]:
     """What read(2) returned, by word: times and clocks as whether they are zero, noisy counts as lower bounds."""
     values, used = _counts(data, attr, names, noisy=noisy)
@@ -486,4 +495,5 @@ def _counts(
 def _value(value: int, attr: abi.PerfEventAttr, *, noisy: bool) -> Any:
     if _is_clock(attr) or (noisy and attr.read_format & abi.PERF_FORMAT_GROUP):  # other members may be clocks
         return {"at_least": int(value > 0)}
-    return {"at_least": value} if noisy else value
+    switches = attr.type != abi.PERF_TYPE_SOFTWARE or attr.config in _SWITCHES
+    return lower_bound(value, slack=switches) if noisy else value

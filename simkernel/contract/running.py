@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from perfring import abi
 from simkernel.contract.linux_actor import ActorGone
-from simkernel.contract.normal import Names, Writer, decode, identified, is_noisy, read_counts
+from simkernel.contract.normal import Names, Writer, decode, identified, is_noisy, lower_bound, read_counts
 from simkernel.contract.raw import DATA_TAIL, RawRing
 from simkernel.contract.symbols import (
     EPOLL_EVENTS,
@@ -63,6 +63,9 @@ _ALWAYS_NOISE: Final = frozenset(
         abi.PERF_RECORD_AUX,
     }
 )
+
+_WITH_SLACK: Final = frozenset({"SAMPLE", "SWITCH", "SWITCH_CPU_WIDE"})
+"""Types that switches bring: see `lower_bound`."""
 
 
 class Noise:
@@ -431,7 +434,7 @@ class _Runner:
         raw, noisy = ring.raw, ring.name in self.noise.reached
         state: dict[str, Any] = {"head": raw.head, "tail": raw.tail}
         if noisy:
-            state = {"head": {"at_least": raw.head}}
+            state = {"head": {"at_least": 0}}
         if records is None:
             return {"garbled": True} if not noisy else {"unsure": "garbled"}
         if noisy and (partial or raw.used > raw.size // 2 or any(r.type == abi.PERF_RECORD_LOST for r in records)):
@@ -441,10 +444,7 @@ class _Runner:
         shown = [self._shown(record, ring) for record in records]
         if self.keep_bytes:
             state["bytes"] = [(record.type, record.misc, record.body.hex()) for record in records]
-        if not noisy:
-            return state | {"records": [each for each, _ in shown]}
-        late = max((record["size"] for record, loud in shown if loud), default=0)
-        return state | {"head": {"at_least": max(raw.head - late, 0)}} | _without_noise(shown)
+        return state | (_without_noise(shown) if noisy else {"records": [each for each, _ in shown]})
 
     def _shown(self, record: RawRecord, ring: _Ring) -> tuple[dict[str, Any], bool]:
         writer = identified(record, ring.writers) if ring.writers else None
@@ -525,6 +525,5 @@ def _without_noise(shown: list[tuple[dict[str, Any], bool]]) -> dict[str, Any]:
     for record, noisy in shown:
         if noisy:
             counts[record["type"]] = counts.get(record["type"], 0) + 1
-    # A real actor may not be asleep yet when the next step comes: what that would bring is late.
-    noise = {kind: {"at_least": count - 1} for kind, count in sorted(counts.items()) if count > 1}
+    noise = {kind: lower_bound(count, slack=kind in _WITH_SLACK) for kind, count in sorted(counts.items())}
     return {"noise": noise, "records": [record for record, noisy in shown if not noisy]}

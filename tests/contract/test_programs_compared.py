@@ -40,6 +40,12 @@ def found(real: object, simulated: object) -> tuple[object, ...] | None:
         ([1, 2], [1, 3], "ok[1]"),
         ([1], [1, 2], "ok[1]"),
         ({"at_least": 2}, {"at_least": 3}, "ok"),
+        ({"at_least": 2}, {"at_least": 8, "slack": 5}, "ok"),
+        (
+            {"noise": {}, "records": []},
+            {"noise": {"SWITCH": {"at_least": 8, "slack": 6}}, "records": []},
+            "ok.noise.SWITCH",
+        ),
         ({"records": [{"misc": 0}], "head": 8}, {"records": [{"misc": 2}], "head": 16}, "ok.records[0].misc"),
         ({"noise": {}, "records": []}, {"noise": {"SWITCH": {"at_least": 1}}, "records": []}, "ok.noise.SWITCH"),
     ],
@@ -54,6 +60,8 @@ def test_a_difference_is_found_where_it_is(real: object, simulated: object, wher
     ("real", "simulated"),
     [
         ({"at_least": 3}, {"at_least": 2}),
+        ({"at_least": 2}, {"at_least": 8, "slack": 6}),
+        ({"noise": {}, "records": []}, {"noise": {"SWITCH": {"at_least": 3, "slack": 3}}, "records": []}),
         ({"unsure": "noise"}, {"head": 3}),
         ({"head": 3}, {"unsure": "noise"}),
         ({"noise": {"SWITCH": {"at_least": 1}}, "records": []}, {"noise": {}, "records": []}),
