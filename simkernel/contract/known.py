@@ -56,9 +56,6 @@ class Known:
 
 
 _REFUSED: Final = f"open: {NOT_SIMULATED}"
-_RACE: Final = (
-    "when this was recorded the actor had its next order before it had gone to sleep, and switched less often"
-)
 
 KNOWN: Final[tuple[Known, ...]] = (
     Known(
@@ -77,18 +74,6 @@ KNOWN: Final[tuple[Known, ...]] = (
         (_REFUSED,),
         "build_id is not simulated: its files have no build ids",
         releases=ALL[1:],
-    ),
-    Known(
-        "random/1/77",
-        ("drain: ok.noise.SWITCH",),
-        _RACE,
-        releases=("7.2",),
-    ),
-    Known(
-        "random/1/223",
-        ("read: ok[]",),
-        _RACE,
-        releases=("6.12",),
     ),
 )
 """The known differences."""
