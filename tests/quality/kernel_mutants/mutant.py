@@ -17,7 +17,7 @@ from simkernel.contract.suite import Check, Outcome
 __all__ = ["Edit", "Mutant", "kills", "mutant", "run"]
 
 Edit = tuple[str, str, str]
-"""Where, as in ``ringbuf:RingBuffer.reserve``; what stands there, once; what is to stand there."""
+"""Where: ``ringbuf:RingBuffer.reserve``, or ``perfring.ring:RingReader.copy``; what stands there, once; what is to."""
 
 # A kernel that dies of its mutation has not been found out by a check: these are no way for Linux to answer.
 _CRASHES = ("AttributeError", "IndexError", "KeyError", "NameError", "SimulatorError", "TypeError")
@@ -64,7 +64,7 @@ def mutant(name: str, *edits: Edit) -> Mutant:
 
 def _function(where: str) -> FunctionType:
     module, path = where.split(":")
-    found: object = import_module(f"simkernel.{module}")
+    found: object = import_module(module if module.startswith("perfring.") else f"simkernel.{module}")
     for part in path.split("."):
         found = inspect.getattr_static(found, part)
     found = getattr(found, "fget", None) or getattr(found, "__func__", None) or found
