@@ -10,13 +10,12 @@ PLANTED = "planted bug"
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Prints the table: bug, layer, examples."""
     told = [
-        (report.passed, value)
-        for key in ("passed", "failed")
-        for report in terminalreporter.stats.get(key, [])
+        value
+        for report in terminalreporter.stats.get("passed", [])
         for name, value in report.user_properties
         if name == PLANTED and report.when == "call"
     ]
     if told:
         terminalreporter.section("planted bugs: the layer that finds each first, and the examples it needs")
-    for _, (bug, layer, examples) in told:
+    for bug, layer, examples in told:
         terminalreporter.write_line(f"{bug:66} {layer:9}{examples:6}")
