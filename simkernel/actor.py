@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from simkernel.machine import Machine
     from simkernel.perf import Perf
-    from simkernel.perffile import BpfMapFile
+    from simkernel.perffile import BpfMap
     from simkernel.tasks import Task
 
 __all__ = ["Actor"]
@@ -55,7 +55,7 @@ class Actor:
         pid: the process id: its only thread has the same.
     """
 
-    def __init__(self, machine: Machine, perf: Perf, task: Task, bpf_map: BpfMapFile) -> None:
+    def __init__(self, machine: Machine, perf: Perf, task: Task, bpf_map: BpfMap) -> None:
         self._machine = machine
         self._perf = perf
         self._activity = perf.activity
@@ -166,7 +166,7 @@ class Actor:
         """
         with self._order():
             self._take(_SYSCALL_NS)
-            file = self._bpf_map.slots.get(self._task.cpu.id)
+            file = self._bpf_map.find(self._task.cpu.id)
             if file is None:
                 raise os_error(errno.ENOENT)
             event = file.event

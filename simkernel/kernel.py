@@ -18,7 +18,7 @@ from simkernel.machine import Machine, Settings, build_machine
 from simkernel.mapping import SimMapping
 from simkernel.misuse import Deadlock, SimulatorError
 from simkernel.perf import Perf
-from simkernel.perffile import BpfMapFile, PerfFile
+from simkernel.perffile import BpfMap, BpfMapFile, PerfFile
 from simkernel.readformat import read_values
 from simkernel.readiness import EpollFile, EventFile, File, os_error
 from simkernel.rules import PASS, Delay, Errno
@@ -95,7 +95,7 @@ class SimKernel:
         self._ioctls = PerfIoctls(self._machine, self._perf, self._descriptors.find)
         self._files = Files(self._machine)
         self._fcntl = Fcntl(self._descriptors, self._machine.tasks.__contains__)
-        self._bpf_map = BpfMapFile(1, self.bpf_map_path, max(self._machine.cpus) + 1)
+        self._bpf_map = BpfMap(1, self.bpf_map_path, max(self._machine.cpus) + 1)
         self._signals: list[Signal] = []
         self._plain_sigio = False
         self.me = Actor(self._machine, self._perf, self._machine.me, self._bpf_map)
@@ -285,24 +285,23 @@ class SimKernel:
             raise os_error(errno.EPERM)
         if map_id_or_path not in (self._bpf_map.map_id, self._bpf_map.path):
             raise os_error(errno.ENOENT)
-        return self._descriptors.add(self._bpf_map, close_on_exec=True)
+        return self._descriptors.add(BpfMapFile(self._bpf_map), close_on_exec=True)
 
     def bpf_map_update(self, map_fd: int, key: int, value_fd: int) -> None:
-        """bpf(2) BPF_MAP_UPDATE_ELEM: the events of ``value_fd`` get what is put out on CPU ``key``."""
+        """bpf(2) BPF_MAP_UPDATE_ELEM: the event of ``value_fd`` gets what is put out on CPU ``key``.
+
+        Until the last descriptor of the file behind ``map_fd`` is closed (K46).
+        """
         self._enter("bpf", map_fd=map_fd, key=key, value_fd=value_fd)
-        table = self._descriptors.get(map_fd)
-        if not isinstance(table, BpfMapFile):
+        opened = self._descriptors.get(map_fd)
+        if not isinstance(opened, BpfMapFile):
             raise os_error(errno.EINVAL)
-        if not 0 <= key < table.size:
+        if not 0 <= key < opened.map.size:
             raise os_error(errno.E2BIG)
         file = self._perf_file(value_fd)
         if file.event.attr.inherit:
             raise os_error(errno.EOPNOTSUPP)
-        old = table.slots.get(key)
-        table.slots[key] = file
-        file.refs += 1
-        if old is not None:
-            old.drop()
+        opened.map.put(key, file, opened)
 
     def clock_ns(self, clock_id: int) -> int:
         """clock_gettime(2) in virtual nanoseconds. Raises OSError: EINVAL."""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from simkernel.event import PerfEvent
 
-__all__ = ["BpfMapFile", "PerfFile"]
+__all__ = ["BpfMap", "BpfMapFile", "PerfFile"]
 
 _HUP: Final = 0x10
 _O_ASYNC: Final = 0o20000
@@ -61,23 +61,56 @@ class PerfFile(File):
         self._on_release(self.event)
 
 
-class BpfMapFile(File):
+class BpfMap:
     """A perf event array: which event a BPF program's output goes to, by CPU.
 
     Attributes:
-        slots: the perf files, which the map holds a reference to.
+        map_id, path: by which it is found.
+        size: how many slots there are.
     """
+
+    def __init__(self, map_id: int, path: str, size: int) -> None:
+        self.map_id = map_id
+        self.path = path
+        self.size = size
+        self._slots: dict[int, tuple[PerfFile, BpfMapFile]] = {}
+
+    def find(self, key: int) -> PerfFile | None:
+        """The perf file in a slot, or None."""
+        slot = self._slots.get(key)
+        return slot[0] if slot else None
+
+    def put(self, key: int, file: PerfFile, by: BpfMapFile) -> None:
+        """Fills a slot, which then holds a reference to the perf file."""
+        file.refs += 1
+        self._empty(key)
+        self._slots[key] = (file, by)
+
+    def forget(self, by: BpfMapFile) -> None:
+        """Empties the slots that were filled through one open file (K46)."""
+        for key in [key for key, slot in self._slots.items() if slot[1] is by]:
+            self._empty(key)
+
+    def _empty(self, key: int) -> None:
+        slot = self._slots.pop(key, None)
+        if slot is not None:
+            slot[0].drop()
+
+
+class BpfMapFile(File):
+    """An open file of a map: each descriptor that bpf(2) gives is one of its own."""
 
     can_poll = False
     name = "bpf-map"
 
-    def __init__(self, map_id: int, path: str, size: int) -> None:
+    def __init__(self, map: BpfMap) -> None:
         super().__init__()
-        self.map_id = map_id
-        self.path = path
-        self.size = size
-        self.slots: dict[int, PerfFile] = {}
+        self.map = map
 
     def ask(self) -> int:
         """Files that cannot be polled are always ready."""
         return 0x145
+
+    def released(self) -> None:
+        """The map forgets what it was told by it (K46)."""
+        self.map.forget(self)

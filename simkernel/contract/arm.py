@@ -243,6 +243,7 @@ class SimArm:
         self.name = f"simkernel {self.kernel.release}"
         self.own_pid = self.kernel.me.pid
         self.executable = "/usr/bin/actor"
+        self._map_fd = -1
 
     def actor(self, cpu: int = 0) -> simkernel.actor.Actor:
         """A new simulated task; see `Arm`."""
@@ -250,11 +251,9 @@ class SimArm:
 
     def connect_bpf_output(self, fd: int, cpu: int) -> None:
         """Puts the event into the one map of the simulated machine; see `Arm`."""
-        map_fd = self.kernel.bpf_map_fd(self.kernel.bpf_map_path)
-        try:
-            self.kernel.bpf_map_update(map_fd, cpu, fd)
-        finally:
-            self.kernel.close(map_fd)
+        if self._map_fd < 0:  # it stays open, or the map forgets (K46)
+            self._map_fd = self.kernel.bpf_map_fd(self.kernel.bpf_map_path)
+        self.kernel.bpf_map_update(self._map_fd, cpu, fd)
 
     def soon(self, action: Callable[[], object]) -> None:
         """Starts a program that does it; see `Arm`."""

@@ -505,3 +505,42 @@ def test_mmap2_alone_hears_what_any_event_of_the_machine_asks_for(
     actor.map_executable("/usr/lib/silent.so", 1)
     actor.fork()
     assert record_types(mapping) == heard  # the same calls on 6.18, where nobody else was recording
+
+
+@pytest.fixture
+def emitter(kernel: SimKernel) -> Actor:
+    return kernel.actor(cpu=0)
+
+
+@pytest.fixture
+def output(kernel: SimKernel, emitter: Actor) -> int:
+    attr = abi.PerfEventAttr(type=abi.PERF_TYPE_SOFTWARE, config=abi.PERF_COUNT_SW_BPF_OUTPUT, sample_period=1)
+    return kernel.perf_event_open(attr, emitter.pid, -1)
+
+
+def test_k46_a_map_forgets_what_it_was_told_by_a_closed_file(kernel: SimKernel, emitter: Actor, output: int) -> None:
+    first, second = kernel.bpf_map_fd(1), kernel.bpf_map_fd(1)
+    kernel.bpf_map_update(first, 0, output)
+    kernel.close(second)
+    emitter.emit(b"told")
+    kernel.close(first)
+    with pytest.raises(OSError) as forgotten:
+        emitter.emit(b"forgotten")
+    assert forgotten.value.errno == errno.ENOENT
+
+
+def test_k46_a_slot_belongs_to_who_filled_it_last(kernel: SimKernel, emitter: Actor, output: int) -> None:
+    first, second = kernel.bpf_map_fd(1), kernel.bpf_map_fd(1)
+    kernel.bpf_map_update(first, 0, output)
+    kernel.bpf_map_update(second, 0, output)
+    kernel.close(first)
+    emitter.emit(b"still told")
+
+
+def test_k46_a_map_that_forgets_lets_go_of_the_event(kernel: SimKernel, output: int) -> None:
+    table = kernel.bpf_map_fd(1)
+    kernel.bpf_map_update(table, 0, output)
+    kernel.close(output)
+    assert len(kernel.perf.events) == 1
+    kernel.close(table)
+    assert not kernel.perf.events
