@@ -85,12 +85,14 @@ class AimedMachine(RawMachine):
             if own is None:
                 return
             each, caller = own, (self.people[-1], 24)
+        fd = each.event.fd
+        assert fd is not None
         for mask in masks:
-            self._register(each.event.fd, mask)
+            self._register(fd, mask)
             for _ in range(2):
                 self._wait_until_above(each, mask, *caller)
             if rearm:
-                self._register(each.event.fd, mask)
+                self._register(fd, mask)
 
     def _wait_until_above(self, each: Mapped, mask: int, who: Person, size: int) -> None:
         self.drain(each, 10_000)

@@ -465,8 +465,8 @@ class RawMachine(RuleBasedStateMachine):
             piece = (data[at:] + data[:at])[: record.size] if at + record.size > size else data[at : at + record.size]
             kind, _, length = _HEADER.unpack_from(piece)
             front = piece[8 : 8 + len(record.front)]
-            assert (kind, length, front) == record, f"at {start} lies {(kind, length, front)}, by the model {record}"
-            start += record.size
+            start, was = start + record.size, start
+            assert (kind, length, front) == record, f"at {was} lies {(kind, length, front)}, by the model {record}"
 
     @rule(fd=fds)
     def read_the_losses(self, fd: int) -> None:

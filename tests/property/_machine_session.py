@@ -6,6 +6,7 @@ import errno
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from itertools import count, islice
 from typing import Any, ClassVar, TypeAlias
 
@@ -27,7 +28,7 @@ from perfring.abi import CLOCK_MONOTONIC
 from perfring.batch import Batch
 from perfring.builder import SessionBuilder
 from perfring.errors import SessionBusy, SessionClosed, TargetNotFound, WatermarkError, WatermarkStallWarning
-from perfring.events import BpfOutputEvents, KernelEvents, TracepointEvents
+from perfring.events import BpfOutputEvents, EventGroup, KernelEvents, TracepointEvents
 from perfring.records import Record
 from perfring.session import Session
 from simkernel import Deadlock, SimKernel
@@ -219,7 +220,7 @@ class SessionMachine(RuleBasedStateMachine):
             builder = builder.with_target_pid(task.pid)
         for cpu in settings["cpus"]:
             builder = builder.with_target_cpu(cpu)
-        groups = {
+        groups: dict[str, EventGroup] = {
             SIDE_BAND: KernelEvents(mmap=None),
             CALLS: TracepointEvents(CALLS),
             OUTPUT: BpfOutputEvents(),
@@ -241,7 +242,8 @@ class SessionMachine(RuleBasedStateMachine):
             ring = self.world.mmap(leader.id, settings["pages"])
             events = [leader]
             for name in [name for name in KINDS if name in settings["names"]]:
-                for task in tasks or [None]:
+                watched: list[Task | None] = [*tasks] or [None]
+                for task in watched:
                     events.append(self._event(name, KINDS[name], task, cpu, shared))
                     self.world.set_output(events[-1].id, leader.id)
                 if name == OUTPUT:
@@ -269,12 +271,15 @@ class SessionMachine(RuleBasedStateMachine):
         self.world.events.append(event)
         return event
 
+    def _hear(self, topic: str, record: Record) -> None:
+        self.heard[topic].append((record.cpu, record.position))
+
     def _listen(self, session: Session) -> None:
         self.heard = {topic: [] for topic in TOPICS}
         self.failures = []
         self.reader_errors = 0
         for topic in TOPICS:
-            session.on(topic, lambda record, topic=topic: self.heard[topic].append((record.cpu, record.position)))
+            session.on(topic, partial(self._hear, topic))
         session.on(SPOILED, self._fail)
         session.on("*", lambda record: self.intruder and self.intruder())
         session.on_error(lambda error, record: self.failures.append(error))

@@ -419,7 +419,7 @@ class Machine:
             askers = [item for item in candidates if item.event.ring is ring and not item.event.over]
             if still and askers and all(item.mask & IN for item in askers):
                 complaints.append(f"no IN of any of the fds {[item.fd for item in askers]}")
-            if ring is not None and asked[ring]:
+            if asked[ring]:
                 ring.latch = False
         self._rearm(reported)
         return complaints + [f"fd {fd} was reported with {events:#x}" for fd, events in left]
