@@ -271,7 +271,7 @@ class SessionMachine(RuleBasedStateMachine):
         self.world.events.append(event)
         return event
 
-    def _told(self, topic: str, record: Record) -> None:
+    def _topic_heard(self, topic: str, record: Record) -> None:
         self.heard[topic].append((record.cpu, record.position))
 
     def _listen(self, session: Session) -> None:
@@ -279,7 +279,7 @@ class SessionMachine(RuleBasedStateMachine):
         self.failures = []
         self.reader_errors = 0
         for topic in TOPICS:
-            session.on(topic, partial(self._told, topic))
+            session.on(topic, partial(self._topic_heard, topic))
         session.on(SPOILED, self._fail)
         session.on("*", lambda record: self.intruder and self.intruder())
         session.on_error(lambda error, record: self.failures.append(error))
