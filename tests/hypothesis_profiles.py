@@ -57,8 +57,10 @@ def factor() -> int:
     return settings().max_examples // PLAIN
 
 
-def examples(count: int) -> settings:
+def examples(count: int, *, most: int | None = None) -> settings:
     """``@examples(20)``: 20 examples by default, and as many more under ``thorough`` as of every test.
+
+    With ``most``, never more than that: for what costs a process for each step.
 
     It is a `hypothesis.settings`, so it is also what a state machine's ``TestCase.settings`` may be, or its parent.
 
@@ -67,4 +69,5 @@ def examples(count: int) -> settings:
     """
     if count < 1:
         raise ValueError(f"count is {count}: a test needs at least one example")
-    return settings(max_examples=count * factor())
+    wanted = count * factor()
+    return settings(max_examples=wanted if most is None else min(wanted, most))

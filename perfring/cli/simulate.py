@@ -288,12 +288,13 @@ def _workers(count: int) -> Iterator[Executor | None]:
 def _end(pool: ProcessPoolExecutor) -> None:
     """Ends the workers at once."""
     import multiprocessing
-    from concurrent.futures import BrokenExecutor
-    from threading import Event
+    import threading
+    from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 
+    managers = [thread for thread in threading.enumerate() if type(thread).__module__ == ProcessPoolExecutor.__module__]
     # Before 3.13 a pool whose workers die stumbles over futures that are cancelled and not yet dropped, and says so
     # in a traceback. It drops them in the order in which they came: this one last.
-    dropped = Event()
+    dropped = threading.Event()
     try:
         with suppress(BrokenExecutor):
             pool.submit(int).add_done_callback(lambda _: dropped.set())
@@ -302,6 +303,9 @@ def _end(pool: ProcessPoolExecutor) -> None:
     finally:
         for worker in multiprocessing.active_children():
             worker.terminate()
+        # Before 3.12 the end of the interpreter writes to a pipe that such a thread is just closing.
+        for manager in managers:
+            manager.join(_PATIENCE)
 
 
 @contextmanager

@@ -146,8 +146,12 @@ class LinuxActor:
     def fork(self) -> LinuxActor:
         """fork(2): the child is an actor of its own."""
         ours, theirs = socket.socketpair()
-        with theirs:
-            pid = self._order("fork", send_fd=theirs.fileno())
+        try:
+            with theirs:
+                pid = self._order("fork", send_fd=theirs.fileno())
+        except BaseException:
+            ours.close()
+            raise
         return self._of_child(int(pid), ours)
 
     def exec(self, path: str) -> None:

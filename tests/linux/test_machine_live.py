@@ -11,7 +11,7 @@ from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from simkernel.contract.arm import Arm, LinuxArm
-from tests.hypothesis_profiles import factor
+from tests.hypothesis_profiles import examples
 from tests.property._machine_aimed import AimedMachine
 
 _NOBODY_ELSE = 500
@@ -39,7 +39,7 @@ class LiveMachine(AimedMachine):
 @pytest.mark.timeout(900)
 def test_the_model_of_many_rings_is_what_the_kernel_does() -> None:
     few = settings(
-        max_examples=min(_FEW * factor(), _MOST),
+        examples(_FEW, most=_MOST),
         stateful_step_count=30,
         derandomize=True,
         phases=[Phase.generate],
