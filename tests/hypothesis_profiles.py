@@ -1,10 +1,10 @@
 """How much Hypothesis tries, and with whose luck: the profile named by HYPOTHESIS_PROFILE.
 
-=========  ==========================  =====================================================================
-default    100 examples for each test  the same ones on every run, so that a red run means changed code, not luck
+=========  ==========================  =============================================================================
+default    100 examples for each test  the same ones on every run of the same tests: red means changed code, not luck
 fresh      100                         new ones on every run: for whoever works on the code
 thorough   20000                       new ones on every run, to be left alone with it for an hour or more
-=========  ==========================  =====================================================================
+=========  ==========================  =============================================================================
 
 A test that is too dear for 100 examples says ``@examples(20)``, and is multiplied like all others.
 """
