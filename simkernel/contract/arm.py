@@ -227,6 +227,8 @@ def _sleeps_in_poll(thread: int) -> bool:
 
 
 _CAPABILITIES: Final = frozenset({"CAP_SYS_ADMIN", "CAP_PERFMON", "CAP_BPF", "CAP_IPC_LOCK", "CAP_SYS_PTRACE"})
+_F_DUPFD_CLOEXEC: Final = 1030  # linux/fcntl.h
+_OUT_OF_THE_WAY: Final = 1 << 20
 _MOMENT: Final = 1_000
 """Virtual nanoseconds until `SimArm.soon` acts: any time at all, as the caller waits until then."""
 
@@ -251,8 +253,10 @@ class SimArm:
 
     def connect_bpf_output(self, fd: int, cpu: int) -> None:
         """Puts the event into the one map of the simulated machine; see `Arm`."""
-        if self._map_fd < 0:  # it stays open, or the map forgets (K46)
-            self._map_fd = self.kernel.bpf_map_fd(self.kernel.bpf_map_path)
+        if self._map_fd < 0:  # it stays open, or the map forgets (K46); with a number that is in nobody's way
+            opened = self.kernel.bpf_map_fd(self.kernel.bpf_map_path)
+            self._map_fd = self.kernel.fcntl(opened, _F_DUPFD_CLOEXEC, opened + _OUT_OF_THE_WAY)
+            self.kernel.close(opened)
         self.kernel.bpf_map_update(self._map_fd, cpu, fd)
 
     def soon(self, action: Callable[[], object]) -> None:
