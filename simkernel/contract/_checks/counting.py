@@ -127,9 +127,10 @@ def check_a_page_fault_tells_its_address(rig: Rig) -> None:
 @check("K30")
 def check_context_switches_are_counted(rig: Rig) -> None:
     fd = rig.open(rig.software(abi.PERF_COUNT_SW_CONTEXT_SWITCHES))
-    for _ in range(5):
+    for _ in range(20):
         rig.actor.switch()
-    require(rig.counts(fd)[0] >= 5, f"{rig.counts(fd)[0]} switches, and the task gave up its CPU 5 times")
+    # A sleep that is over before it began is no switch: an emulated machine missed 3 of 5.
+    require(rig.counts(fd)[0] >= 5, f"{rig.counts(fd)[0]} switches, and the task gave up its CPU 20 times")
 
 
 @check("K30")
