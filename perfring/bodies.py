@@ -17,7 +17,7 @@ from perfring.abi import Field
 from perfring.fields import Namespace
 from perfring.sideband import SideBand
 
-__all__ = ["load_body"]
+__all__ = ["attribute_name", "load_body"]
 
 _Values: TypeAlias = tuple[Any, ...]
 _Take: TypeAlias = Callable[[Any, _Values, bytes], None]
@@ -50,14 +50,21 @@ def load_body(made: SideBand, body: bytes) -> None:
     _loader(made.TYPE, made.misc)(made, body)
 
 
+def attribute_name(record_type: int, field: str) -> str | None:
+    """What the record's class calls a field of the header's; None for one that only tells a length."""
+    return None if field in _LENGTHS else _ATTRIBUTES.get(record_type, {}).get(field, field)
+
+
 @lru_cache(maxsize=256)
 def _loader(record_type: int, misc: int) -> Callable[[SideBand, bytes], None]:
     fields = abi.body_fields(record_type, misc) or ()
     leading = abi.leading_fields(fields)
     head, names = abi.fixed_struct(leading)
-    renamed = _ATTRIBUTES.get(record_type, {})
-    places = tuple((renamed.get(name, name), at) for at, name in enumerate(names) if name not in _LENGTHS)
-    behind = tuple(_taker(field, renamed.get(field.name, field.name), names) for field in fields[len(leading) :])
+    named = tuple((attribute_name(record_type, name), at) for at, name in enumerate(names))
+    places = tuple((name, at) for name, at in named if name is not None)
+    behind = tuple(
+        _taker(field, attribute_name(record_type, field.name) or "", names) for field in fields[len(leading) :]
+    )
     unpack, size = head.unpack_from, head.size
 
     def load(made: SideBand, body: bytes) -> None:

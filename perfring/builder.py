@@ -17,9 +17,11 @@ A builder never changes: each method returns another one, and the order in which
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from perfring._checks import require_bool, require_int, require_seconds
+from perfring.errors import Unsupported
 from perfring.events import (
     BpfOutputEvents,
     ContextSwitchEvents,
@@ -128,6 +130,21 @@ class SessionBuilder:
             TypeError, ValueError: not an int from 1 to 2**63 - 1.
         """
         return self._with(budget_bytes=require_int("budget", budget, least=1, most=_MOST_BYTES))
+
+    def with_columns(self) -> SessionBuilder:
+        """Makes every batch come as columns, numpy arrays by kind of record, and not as objects: see `Batch.columns`.
+
+        That is some twenty times faster for whoever takes columns. Records can be had from them all the same.
+        Needs numpy: ``pip install 'perfring[columns]'``.
+
+        Raises:
+            Unsupported: numpy cannot be imported.
+        """
+        try:
+            import_module("perfring.columns")  # now, and not in the first drain, while the rings fill
+        except ImportError as error:
+            raise Unsupported(f"columns need numpy ({error}): pip install 'perfring[columns]'") from error
+        return self._with(columns=True)
 
     # --- when the reader is woken
 
@@ -448,6 +465,10 @@ class SessionBuilder:
         Implies `with_overwrite`. Arguments and errors are those of `build`.
         """
         opened_on = kernel if kernel is not None else _this_machine()
+        if self._settings.columns:
+            raise ValueError(
+                "with_columns() is for sessions that are streamed: the snapshot of an overwrite ring is records"
+            )
         plan = self.with_overwrite()._plan(opened_on, stacklevel=4)
         from perfring.overwrite import OverwriteSession
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from perfring.layout import EventLayout
     from perfring.records import Record
 
-__all__ = ["Decoder"]
+__all__ = ["Decoder", "is_corrupt", "unreadable"]
 
 _HEADER = abi.HEADER
 _HEADER_SIZE = _HEADER.size
@@ -41,9 +41,12 @@ class Decoder:
     """Decodes the records of a ring into which one event or many write.
 
     With many, every layout has PERF_SAMPLE_IDENTIFIER, and the same ``sample_id_all``. With one, no ids are needed.
+
+    Attributes:
+        default: the layout of records whose event is not known.
     """
 
-    __slots__ = ("_by_id", "_default")
+    __slots__ = ("_by_id", "default")
 
     def __init__(self, layouts: Mapping[int, EventLayout] | None = None, *, default: EventLayout) -> None:
         """Knows some events.
@@ -56,7 +59,7 @@ class Decoder:
         Raises:
             ValueError: several events, and one of them without PERF_SAMPLE_IDENTIFIER.
         """
-        self._default = default
+        self.default = default
         self._by_id: dict[int, EventLayout] | None = None
         if layouts is not None:
             self._by_id = {}
@@ -69,14 +72,19 @@ class Decoder:
         Raises:
             ValueError: the layout, or the default's, lacks PERF_SAMPLE_IDENTIFIER, or they differ in ``sample_id_all``.
         """
-        for each in (self._default, layout):
+        for each in (self.default, layout):
             if not each.identified:
                 raise ValueError(f"{each.name!r} shares a ring: its sample_type needs PERF_SAMPLE_IDENTIFIER")
-        if layout.sample_id_all != self._default.sample_id_all:
-            raise ValueError(f"{layout.name!r} and {self._default.name!r} differ in sample_id_all: set it for both")
+        if layout.sample_id_all != self.default.sample_id_all:
+            raise ValueError(f"{layout.name!r} and {self.default.name!r} differ in sample_id_all: set it for both")
         if self._by_id is None:
             self._by_id = {}
         self._by_id[event_id] = layout
+
+    @property
+    def layouts(self) -> Mapping[int, EventLayout] | None:
+        """The layout of each event id; None when there is one event and no ids are told."""
+        return self._by_id
 
     def decode(self, buffer: bytes, offset: int = 0, *, cpu: int, position: int) -> Record:
         """Decodes one record.
@@ -96,11 +104,16 @@ class Decoder:
         left = len(buffer) - offset
         record_type, misc, size = _HEADER.unpack_from(buffer, offset) if left >= _HEADER_SIZE else (0, 0, 0)
         if not _sound(size) or size > left:
-            raise _unreadable(buffer, offset, cpu=cpu, position=position)
+            raise unreadable(buffer, offset, cpu=cpu, position=position)
         try:
             return self._decode(record_type, misc, buffer[offset : offset + size], cpu, position)
         except (ValueError, struct.error) as error:
             raise _malformed(error, record_type, size, cpu=cpu, position=position) from error
+
+    def decode_sound(self, image: memoryview, offset: int, *, cpu: int, position: int) -> Record:
+        """As `decode`, of a record that was checked before."""
+        record_type, misc, size = _HEADER.unpack_from(image, offset)
+        return self._decode(record_type, misc, bytes(image[offset : offset + size]), cpu, position & _U64_MASK)
 
     def decode_run(
         self,
@@ -142,8 +155,8 @@ class Decoder:
             except (ValueError, struct.error) as error:
                 on_bad(_malformed(error, record_type, size, cpu=cpu, position=at))
             offset = stop
-        if offset < end and (final or _is_corrupt(buffer, offset)):
-            on_bad(_unreadable(buffer, offset, cpu=cpu, position=(position + offset) & _U64_MASK, beyond=beyond))
+        if offset < end and (final or is_corrupt(buffer, offset)):
+            on_bad(unreadable(buffer, offset, cpu=cpu, position=(position + offset) & _U64_MASK, beyond=beyond))
             offset = end + beyond
         return records, offset
 
@@ -152,7 +165,7 @@ class Decoder:
         if record_type != abi.PERF_RECORD_SAMPLE:
             return self._side_band(record_type, misc, record, cpu, position)
         if self._by_id is None:
-            return self._default.sample(record, misc, cpu, position)
+            return self.default.sample(record, misc, cpu, position)
         (event_id,) = _WORD.unpack_from(record, _HEADER_SIZE)
         layout = self._by_id.get(event_id)
         if layout is None:
@@ -161,7 +174,7 @@ class Decoder:
 
     def _side_band(self, record_type: int, misc: int, record: bytes, cpu: int, position: int) -> SideBand:
         writer = self._writer(record)
-        layout = writer or self._default
+        layout = writer or self.default
         made_by = RECORD_CLASSES.get(record_type, UnknownRecord)
         event = writer.name if writer else None
         made = made_by(cpu=cpu, position=position, misc=misc, size=len(record), event=event)
@@ -184,8 +197,8 @@ class Decoder:
     def _writer(self, record: bytes) -> EventLayout | None:
         """The event that wrote a record which is no sample, or None when that is not known."""
         if self._by_id is None:
-            return self._default
-        if not self._default.sample_id_all or len(record) < _HEADER_SIZE + _WORD.size:
+            return self.default
+        if not self.default.sample_id_all or len(record) < _HEADER_SIZE + _WORD.size:
             return None
         return self._by_id.get(_WORD.unpack_from(record, len(record) - _WORD.size)[0])
 
@@ -195,12 +208,12 @@ def _sound(size: int) -> bool:
     return size >= _HEADER_SIZE and not size & 7
 
 
-def _is_corrupt(buffer: bytes, offset: int) -> bool:
+def is_corrupt(buffer: bytes, offset: int) -> bool:
     """Whether it is a bad header that ended the run, and not just the end of the image."""
     return len(buffer) - offset >= _HEADER_SIZE and not _sound(_HEADER.unpack_from(buffer, offset)[2])
 
 
-def _unreadable(buffer: bytes, offset: int, *, cpu: int, position: int, beyond: int = 0) -> BadRecord:
+def unreadable(buffer: bytes, offset: int, *, cpu: int, position: int, beyond: int = 0) -> BadRecord:
     """Why nothing can be read from here to the end of the buffer, and what lies beyond it."""
     left = len(buffer) - offset
     text = f"{left} bytes, too few for a header"

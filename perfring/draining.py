@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from perfring.abi import PERF_FORMAT_LOST
 from perfring.errors import BadRecord
@@ -89,21 +89,24 @@ class RingDrain:
         # Never more than a ring ahead: a target further on is behind, or from before a head that made no sense.
         return not 0 < (target - self._reader.tail) & _U64 <= self._reader.size
 
-    def drain(self, target: int, budget: int, into: list[Record]) -> None:
+    def drain(self, target: int, budget: int, into: list[Any]) -> None:
         """Takes out at most ``budget`` bytes, and one record at least, up to ``target``, which `head` returned before.
 
         An interrupt leaves the bytes either unread in the ring, or read in ``into``.
+
+        Args:
+            target: up to where.
+            budget: bytes.
+            into: the list of an `perfring.ordering.Order` that what is taken is added to.
         """
         if self.has_reached(target):
             return
         reader = self._reader
         unread = reader.unread(target)
         length = min(unread, max(budget, _LONGEST_RECORD))
-        image, beyond = reader.copy(length), unread - length
+        beyond = unread - length
         try:
-            records, consumed = self._decoder.decode_run(
-                image, cpu=self.cpu, position=reader.tail, on_bad=self._on_bad, final=not beyond, beyond=beyond
-            )
+            taken, consumed = self._take(length, final=not beyond, beyond=beyond)
         except Exception:
             # A fault of ours; the ring must not stand still for it. Only ``target`` is known to end a record.
             self._bad("the records could not be decoded", reader.tail, unread)
@@ -111,11 +114,11 @@ class RingDrain:
             raise
         position = reader.after(consumed)
         # No call between these two lines: a signal handler runs at calls only, so an interrupt comes before or behind.
-        into += records
+        into += taken
         reader.tail = position
         reader.publish()
         self._strayed_from = None
-        self._count(records, consumed)
+        self._count(taken, consumed)
 
     def close_account(self, kernel: Kernel) -> None:
         """Counts what is left behind, before the ring is closed. Once it is, nothing changes any more."""
@@ -131,6 +134,13 @@ class RingDrain:
                 values = parse_read(event.read_format, kernel.read(event.fd, _READ_BYTES))
                 lost = (lost or 0) + (values.lost or 0)
         self.statistics.lost_counted = lost
+
+    def _take(self, length: int, *, final: bool, beyond: int) -> tuple[list[Any], int]:
+        """The next ``length`` bytes as what ``into`` holds, and how many of them: as `Decoder.decode_run`."""
+        image = self._reader.copy(length)
+        return self._decoder.decode_run(
+            image, cpu=self.cpu, position=self._reader.tail, on_bad=self._on_bad, final=final, beyond=beyond
+        )
 
     def _find_back(self, head: int) -> None:
         """Gets the reader back to where it strayed from, if that fits ``head``: nothing there is overwritten yet.
@@ -153,7 +163,8 @@ class RingDrain:
         except RingOverrun:
             return 0
 
-    def _count(self, records: list[Record], consumed: int) -> None:
+    def _count(self, taken: list[Any], consumed: int) -> None:
+        records: list[Record] = taken
         counts = self.statistics
         counts.records += len(records)
         counts.bytes += consumed

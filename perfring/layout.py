@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from perfring.sideband import SideBand
     from perfring.tracepoint import TracepointFormat
 
-__all__ = ["EventLayout"]
+__all__ = ["EventLayout", "attribute_name"]
 
 _Step: TypeAlias = Callable[[bytes, int], tuple[Any, int]]
 """Takes one field of a sample at an offset: the value and the offset behind it. ValueError: it does not fit."""
@@ -32,12 +32,16 @@ class EventLayout:
         sample_type: PERF_SAMPLE_* bits.
         read_format: PERF_FORMAT_* bits.
         sample_id_all: its records that are no samples end with the sample_id trailer.
+        regs_user: which registers of user space a sample has, as bits.
+        regs_intr: which of those at the interrupt.
+        branch_sample_type: PERF_SAMPLE_BRANCH_* bits.
         places: where in the values of a sample which field is, by name.
         time_at: the place of the time, or None.
     """
 
     __slots__ = (
-        *("format", "kind", "name", "places", "read_format", "sample_id_all", "sample_type", "time_at"),
+        *("branch_sample_type", "format", "kind", "name", "places", "read_format", "regs_intr", "regs_user"),
+        *("sample_id_all", "sample_type", "time_at"),
         *("_leading", "_steps", "_trailer", "_trailer_places", "trailer_size"),
     )
 
@@ -55,6 +59,9 @@ class EventLayout:
         self.format = format
         self.sample_type = attr.sample_type
         self.read_format = attr.read_format
+        self.regs_user = attr.sample_regs_user
+        self.regs_intr = attr.sample_regs_intr
+        self.branch_sample_type = attr.branch_sample_type
         self.sample_id_all = bool(attr.sample_id_all)
         parts = abi.sample_parts(attr.sample_type)
         leading = tuple(takewhile(lambda part: part.bits not in _VARYING, parts))
@@ -108,10 +115,11 @@ class EventLayout:
 def _compile(parts: Iterable[SamplePart], *, prefix: str = "") -> tuple[Struct, list[str]]:
     """The Struct of parts that are numbers, and what `Sample` calls its values."""
     compiled, names = abi.fixed_struct((field for part in parts for field in part.fields), prefix=prefix)
-    return compiled, [_renamed(name) for name in names]
+    return compiled, [attribute_name(name) for name in names]
 
 
-def _renamed(name: str) -> str:
+def attribute_name(name: str) -> str:
+    """What `Sample` calls a field of the header's."""
     return _ATTRIBUTES.get(name, name)
 
 
@@ -121,7 +129,7 @@ def _step(part: SamplePart, attr: PerfEventAttr) -> tuple[str, _Step]:
         name, make = _VARYING[part.bits]
         return name, make(part.fields, attr)
     (field,) = part.fields
-    return _renamed(field.name), _number_step(field)
+    return attribute_name(field.name), _number_step(field)
 
 
 def _number(field: Field) -> tuple[Callable[[bytes, int], tuple[int]], int]:

@@ -8,14 +8,49 @@ its record and not yet published it. Those come late: they are delivered all the
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
+
+from perfring.batch import Batch, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from perfring.records import Record
 
-__all__ = ["TimeOrder"]
+__all__ = ["Order", "TimeOrder"]
+
+
+class Order(Protocol):
+    """What holds back what came out of the rings: `TimeOrder` objects, `perfring.columns.ColumnOrder` columns.
+
+    The two hold different things, which only they look into; attributes and methods are those of `TimeOrder`.
+    """
+
+    pending: list[Any]
+    outbox: list[Any]
+    late: int
+
+    def __len__(self) -> int: ...
+
+    def batch(self, outgoing: list[Any], reason: Reason) -> Batch:
+        """What `release` or `take` returned, as a reader gets it."""
+        ...
+
+    def records(self, outgoing: list[Any]) -> Iterator[Record]:
+        """The same one by one; for `give_back` as far as it was not read."""
+        ...
+
+    def release(self, until: int | None = None) -> list[Any]:
+        """What is not younger than ``until``."""
+        ...
+
+    def take(self, cpu: int) -> list[Any]:
+        """What waits of one CPU."""
+        ...
+
+    def give_back(self, rest: Iterator[Record]) -> None:
+        """Takes back what was not delivered."""
+        ...
 
 
 def _time(record: Record) -> int:
@@ -45,6 +80,14 @@ class TimeOrder:
     def __len__(self) -> int:
         return len(self.pending) + len(self.outbox)
 
+    def batch(self, outgoing: list[Record], reason: Reason) -> Batch:
+        """What `release` or `take` returned, as a reader gets it."""
+        return Batch(outgoing, reason)
+
+    def records(self, outgoing: list[Record]) -> Iterator[Record]:
+        """The same one by one."""
+        return iter(outgoing)
+
     def release(self, until: int | None = None) -> list[Record]:
         """The records not younger than ``until``, oldest first; equal times in the order in which they were added.
 
@@ -73,7 +116,7 @@ class TimeOrder:
         self.outbox = [record for record in self.outbox if record.cpu != cpu]
         return taken
 
-    def give_back(self, rest: Iterable[Record]) -> None:
+    def give_back(self, rest: Iterator[Record] | Iterable[Record]) -> None:
         """Takes back what was released and then not delivered: it comes again, before all others."""
         self.outbox = [*rest, *self.outbox]
 

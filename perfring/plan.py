@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from perfring.recording import Recording
     from perfring.tracefs import TracepointFormat
 
-__all__ = ["DEFAULT_DRAIN_BUDGET", "EventKind", "EventSpec", "SessionHook", "SessionPlan"]
+__all__ = ["COLUMN_DRAIN_BUDGET", "DEFAULT_DRAIN_BUDGET", "EventKind", "EventSpec", "SessionHook", "SessionPlan"]
 
+COLUMN_DRAIN_BUDGET = 1 << 20
 DEFAULT_DRAIN_BUDGET = 1 << 16
 """Bytes that one ring may deliver before the others, whoever closes the session, and an event loop get their turn."""
 
@@ -95,6 +96,7 @@ class SessionPlan:
         enable_on_exec: the events start when the target calls execve(2). The attrs say the same.
         clock_id: the clock of every timestamp (K36).
         budget_bytes: what one ring may deliver before the others get their turn.
+        columns: batches are columns.
         session_hooks: called by ``build()`` with the opened session, in this order.
     """
 
@@ -112,6 +114,7 @@ class SessionPlan:
     enable_on_exec: bool = False
     clock_id: int = CLOCK_MONOTONIC_RAW
     budget_bytes: int = DEFAULT_DRAIN_BUDGET
+    columns: bool = False
     session_hooks: tuple[SessionHook, ...] = ()
 
     @property

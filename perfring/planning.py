@@ -12,7 +12,7 @@ from perfring.common_attr import CommonAttr
 from perfring.errors import WatermarkError, WatermarkStallWarning
 from perfring.events import TracepointEvents
 from perfring.geometry import Outcome, Verdict, ring_data_bytes, watermark_verdict
-from perfring.plan import DEFAULT_DRAIN_BUDGET, EventKind, EventSpec, SessionPlan
+from perfring.plan import COLUMN_DRAIN_BUDGET, DEFAULT_DRAIN_BUDGET, EventKind, EventSpec, SessionPlan
 from perfring.record_sizes import RecordSizes
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ class Settings:
     overwrite: bool = False
     inherit: bool | None = None
     enable_on_exec: bool = False
-    budget_bytes: int = DEFAULT_DRAIN_BUDGET
+    budget_bytes: int | None = None
+    columns: bool = False
     groups: tuple[EventGroup, ...] = ()
 
 
@@ -94,7 +95,8 @@ def make_plan(
         inherit=common.inherit,
         enable_on_exec=common.enable_on_exec,
         clock_id=common.clock_id,
-        budget_bytes=settings.budget_bytes,
+        budget_bytes=settings.budget_bytes or (COLUMN_DRAIN_BUDGET if settings.columns else DEFAULT_DRAIN_BUDGET),
+        columns=settings.columns,
         session_hooks=session_hooks,
     )
 

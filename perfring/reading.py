@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from perfring.abi import CLOCK_MONOTONIC
 from perfring.batch import Batch, Reason
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from perfring.draining import RingDrain
     from perfring.kernel import Kernel, Waker
-    from perfring.records import Record
     from perfring.sweeping import Sweeper
 
 __all__ = ["Reader"]
@@ -69,7 +68,7 @@ class Reader:
         self._loop_waiter: LoopWaiter | None = None
         self._blocked = threading.Condition()  # over an RLock: a signal handler may come while its own thread holds it
         self._blocked_thread: int | None = None
-        self._sweep: Iterator[list[Record]] | None = None
+        self._sweep: Iterator[list[Any]] | None = None
         self._reason = Reason.START
         self._looked_at = 0.0
         self._ended = False
@@ -212,13 +211,13 @@ class Reader:
         """The next piece of the sweep under way, or its announcement; None when there is reason to wait."""
         order = self._sweeper.order
         if order.outbox:
-            return Batch(order.outbox, self._reason)
+            return order.batch(order.outbox, self._reason)
         if self._ended:
             return Batch((), Reason.END)
         while self._sweep is not None:
             records = next(self._sweep, None)
             if records:
-                return Batch(records, self._reason)
+                return order.batch(records, self._reason)
             if records is None:
                 self._sweep = None
                 self._ended = self._reason is Reason.END

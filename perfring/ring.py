@@ -78,11 +78,15 @@ class RingReader:
 
     def copy(self, length: int) -> bytes:
         """A copy of the next ``length`` unread bytes, in one piece also where they wrap (K5)."""
+        return b"".join(self.pieces(length))
+
+    def pieces(self, length: int) -> tuple[memoryview, ...]:
+        """The next ``length`` unread bytes where they lie: in two pieces where they wrap. For copying, and for no more."""
         start = self.tail % self.size
         end = start + length
         if end <= self.size:
-            return bytes(self._data[start:end])
-        return b"".join((self._data[start:], self._data[: end - self.size]))
+            return (self._data[start:end],)
+        return self._data[start:], self._data[: end - self.size]
 
     def free(self, length: int) -> None:
         """Gives ``length`` bytes back to the kernel: they must have been copied before."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from perfring import abi
 from perfring.abi import CLOCK_MONOTONIC
@@ -13,6 +13,7 @@ from perfring.batch import Batch, Reason
 from perfring.draining import RingDrain
 from perfring.environment import capture
 from perfring.errors import SessionClosed
+from perfring.ordering import Order, TimeOrder
 from perfring.reading import Reader
 from perfring.recording import Recording
 from perfring.statistics import SessionStatistics
@@ -47,14 +48,26 @@ class Session(Recording):
     def __init__(self, kernel: Kernel, plan: SessionPlan) -> None:
         super().__init__(kernel, plan)
         try:
-            self._rings = tuple(RingDrain(ring, self._decoder, self._dispatcher.report) for ring in self._opened)
+            self._rings, order = self._drains()
             waker = kernel.waker()
         except BaseException:
             self._close_all()
             raise
         self._close_put_off = False
-        self._sweeper = Sweeper(kernel, self._rings, self._guard, clock_id=plan.clock_id, budget=plan.budget_bytes)
+        self._sweeper = Sweeper(
+            kernel, self._rings, self._guard, clock_id=plan.clock_id, budget=plan.budget_bytes, order=order
+        )
         self._reader = Reader(kernel, self._rings, self._sweeper, waker, disable=self._disable)
+
+    def _drains(self) -> tuple[tuple[RingDrain, ...], Order]:
+        """What takes the records out of each ring, and what then puts them in order: as objects, or as columns."""
+        report = self._dispatcher.report
+        if not self._plan.columns:
+            return tuple(RingDrain(ring, self._decoder, report) for ring in self._opened), TimeOrder()
+        from perfring.columns import ColumnDrain, ColumnOrder, ColumnTaker  # with numpy
+
+        taker = ColumnTaker(self._decoder)
+        return tuple(ColumnDrain(ring, self._decoder, report, taker) for ring in self._opened), ColumnOrder()
 
     def on(self, topic: str, callback: RecordCallback) -> None:
         """Registers a callback for the ``parse_`` methods.
@@ -93,8 +106,8 @@ class Session(Recording):
         """
         self._check()
         with self._reader.role():
-            left = self._deliver(self._sweeper.order.outbox)
-            return left + sum(map(self._deliver, self._sweeper.sweep()))
+            left = self._deliver_released(self._sweeper.order.outbox)
+            return left + sum(map(self._deliver_released, self._sweeper.sweep()))
 
     def parse_for_cpu(self, cpu: int) -> int:
         """Drains what was there in one CPU's ring, without regard to the others, and never waits.
@@ -110,7 +123,7 @@ class Session(Recording):
         if ring is None:
             raise ValueError(f"cpu is {cpu}: the session has rings of cpus {[ring.cpu for ring in self._rings]}")
         with self._reader.role():
-            return sum(map(self._deliver_taken, self._sweeper.sweep_one(ring)))
+            return sum(map(self._deliver_taken, map(self._sweeper.order.records, self._sweeper.sweep_one(ring))))
 
     def parse_for_duration(self, seconds: float) -> int:
         """Waits and delivers for so long, or until the session ends; drains at the end.
@@ -294,6 +307,9 @@ class Session(Recording):
             finally:
                 if self._close_put_off:  # by a signal handler inside this wait, where nothing could be taken away
                     self.close()
+
+    def _deliver_released(self, released: list[Any]) -> int:
+        return self._deliver(self._sweeper.order.records(released))
 
     def _deliver(self, records: Iterable[Record]) -> int:
         """Gives released records to the callbacks."""

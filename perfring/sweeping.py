@@ -7,9 +7,9 @@ others, and ends.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from perfring.ordering import TimeOrder
+from perfring.ordering import Order, TimeOrder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from perfring.draining import RingDrain
     from perfring.guard import Guard
     from perfring.kernel import Kernel
-    from perfring.records import Record
 
 __all__ = ["Sweeper"]
 
@@ -25,20 +24,37 @@ __all__ = ["Sweeper"]
 class Sweeper:
     """Takes records out of all rings, in time order.
 
+    Args:
+        kernel: whose clock tells what is older than the beginning of a sweep.
+        rings: the rings.
+        guard: keeps them open while they are touched.
+        clock_id: the clock of the records.
+        budget: bytes of one ring, before the others get their turn.
+        order: holds back what is too young: of the kind that the rings' drains fill; None for a `TimeOrder`.
+
     Attributes:
         order: what is held back until its turn has come.
     """
 
-    def __init__(self, kernel: Kernel, rings: Sequence[RingDrain], guard: Guard, *, clock_id: int, budget: int) -> None:
+    def __init__(
+        self,
+        kernel: Kernel,
+        rings: Sequence[RingDrain],
+        guard: Guard,
+        *,
+        clock_id: int,
+        budget: int,
+        order: Order | None = None,
+    ) -> None:
         self._kernel = kernel
         self._rings = rings
         self._guard = guard
         self._clock_id = clock_id
         self._budget = budget
-        self.order = TimeOrder()
+        self.order: Order = TimeOrder() if order is None else order
 
-    def sweep(self, *, everything: bool = False) -> Iterator[list[Record]]:
-        """Yields what was there at the beginning, oldest first; some of the pieces may be empty.
+    def sweep(self, *, everything: bool = False) -> Iterator[list[Any]]:
+        """Yields what was there at the beginning, oldest first, as `order` releases it; some pieces may be empty.
 
         Between two pieces nothing is held: no lock, no data in a ring that was counted as read.
 
@@ -69,7 +85,7 @@ class Sweeper:
                 ring.drain(ring.head(), self._budget, self.order.pending)
         yield self.order.release(None if everything else began)
 
-    def sweep_one(self, ring: RingDrain) -> Iterator[list[Record]]:
+    def sweep_one(self, ring: RingDrain) -> Iterator[list[Any]]:
         """The same for one ring alone, without regard to the others; what was held back of it comes first."""
         with self._guard.held():
             target = ring.head()

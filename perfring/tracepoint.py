@@ -75,6 +75,30 @@ class TracepointField(NamedTuple):
         """Whether the data lies behind the fixed part."""
         return self.type.startswith(("__data_loc ", "__rel_loc "))
 
+    @property
+    def flexible(self) -> bool:
+        """Whether the data begins at `offset` and reaches to the end: an array without a length."""
+        return not self.size
+
+    @property
+    def item(self) -> str:
+        """What the field holds, or each element of an array, as a `struct` code; "" when it is just bytes.
+
+        "s" is text: the bytes of an array of char, which count up to the first NUL.
+        """
+        if not _ARRAY.match(self.type):
+            return _scalar_code(self)
+        element, count = _element(self)
+        if element == "char":
+            return "s"
+        size = _element_bytes(element, count, self)
+        return "" if size == 1 and not self.signed else _integer_code(size, signed=self.signed) or ""
+
+    @property
+    def array(self) -> bool:
+        """Whether it is an array, of fixed length or not."""
+        return _ARRAY.match(self.type) is not None
+
 
 class TracepointFormat:
     """A tracepoint's fields and the decoder compiled from them. Immutable.
@@ -147,7 +171,7 @@ class _Decoder:
         self._names = tuple(field.name for field in fields)
         self._unpack = struct.Struct(_layout(tracepoint, fields)).unpack_from
         self._converters = [(field.name, convert) for field in fields if (convert := _converter(field))]
-        self._locators = [(field, _contents(field)) for field in fields if field.dynamic or not field.size]
+        self._locators = [(field, _contents(field)) for field in fields if field.dynamic or field.flexible]
 
     def decode(self, raw: _Raw) -> dict[str, Value]:
         try:
@@ -191,11 +215,16 @@ def _layout(tracepoint: str, fields: tuple[TracepointField, ...]) -> str:
 
 
 def _code(field: TracepointField) -> str:
-    if _ARRAY.match(field.type) and not field.dynamic:
+    if field.array and not field.dynamic:
         return f"{field.size}s"
+    return _scalar_code(field) or f"{field.size}s"
+
+
+def _scalar_code(field: TracepointField) -> str:
+    """The struct code of a number, or "" of a struct by value."""
     if field.type == "bool" and field.size == 1:
         return "?"
-    return _integer_code(field.size, signed=field.signed) or f"{field.size}s"
+    return _integer_code(field.size, signed=field.signed) or ""
 
 
 def _integer_code(size: int, *, signed: bool) -> str | None:
@@ -205,7 +234,7 @@ def _integer_code(size: int, *, signed: bool) -> str | None:
 
 def _converter(field: TracepointField) -> Callable[[Any], Value] | None:
     """What makes the bytes of an array of fixed length into its value; None where struct has done all."""
-    if field.dynamic or not field.size or not _ARRAY.match(field.type):
+    if field.dynamic or field.flexible or not field.array:
         return None
     contents = _contents(field)
     return None if contents is bytes else contents

@@ -1,0 +1,433 @@
+/* The compiled engine: what perfring.columns does for every record, and the two accesses that need an order.
+ *
+ * It is the second form of perfring/columns/walk.py and gather.py, which say what is done and why; every test of decoding
+ * runs on both. Nothing here knows a record beyond its header, its id and the table of its shape, and nothing keeps a
+ * reference to what it was given. Stable ABI: one library for CPython 3.11 and all after it.
+ *
+ * Whatever the bytes say, nothing is read outside of the buffers: each offset is compared with its end before it is used.
+ */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stdint.h>
+#include <string.h>
+
+/* struct perf_event_header, in linux/perf_event.h (K35). */
+typedef struct {
+    uint32_t type;
+    uint16_t misc;
+    uint16_t size;
+} header_t;
+
+enum { HEADER = 8, RECORD_MMAP2 = 10, RECORD_SAMPLE = 9, MISC_MMAP_BUILD_ID = 1 << 14 };
+enum { ODD = 0, SIDE_TYPES = 32, NO_TIME = 1 << 20 }; /* as in catalogue.py */
+
+/* One slot of the table of event ids: open addressing, `sample` is EMPTY where nobody is. */
+typedef struct {
+    uint64_t id;
+    uint32_t sample; /* the code of its samples */
+    uint32_t row;    /* its row in the table of side-band codes */
+} known_t;
+
+enum { EMPTY = 0xFFFFFFFFu };
+
+/* What the walk knows of a code: the rows of Catalogue.facts. */
+typedef struct {
+    int32_t exact, least, time_at, raw_at, raw_least, raw_alone, misfit, unused;
+} facts_t;
+
+typedef struct {
+    const known_t *known;
+    uint64_t mask; /* slots - 1 */
+    const uint16_t *side;
+    const facts_t *facts;
+    known_t nobody; /* what an unknown id means */
+    int identified, writer_told;
+} catalogue_t;
+
+static inline uint64_t load64(const uint8_t *from) {
+    uint64_t word;
+    memcpy(&word, from, sizeof word);
+    return word;
+}
+
+static inline uint32_t load32(const uint8_t *from) {
+    uint32_t word;
+    memcpy(&word, from, sizeof word);
+    return word;
+}
+
+static inline header_t load_header(const uint8_t *from) {
+    header_t header;
+    memcpy(&header, from, sizeof header);
+    return header;
+}
+
+/* Must match _hashed() in catalogue.py: Fibonacci hashing, for ids that come one after the other. */
+static inline const known_t *look_up(const catalogue_t *c, uint64_t id) {
+    uint64_t at = (id * 0x9E3779B97F4A7C15u) >> 32 & c->mask;
+    while (c->known[at].sample != EMPTY) {
+        if (c->known[at].id == id)
+            return &c->known[at];
+        at = (at + 1) & c->mask;
+    }
+    return &c->nobody;
+}
+
+/* The code of a record by its id and type, not yet its size. */
+static inline uint32_t classify(const catalogue_t *c, const uint8_t *record, header_t h) {
+    if (h.type == RECORD_SAMPLE) {
+        if (!c->identified)
+            return c->nobody.sample;
+        return h.size >= 2 * HEADER ? look_up(c, load64(record + HEADER))->sample : ODD;
+    }
+    uint32_t type = h.type < SIDE_TYPES && h.type ? h.type : SIDE_TYPES - 1;
+    if (type == RECORD_MMAP2 && h.misc & MISC_MMAP_BUILD_ID)
+        type = 0;
+    const known_t *writer = &c->nobody;
+    if (c->writer_told && h.size >= 2 * HEADER)
+        writer = look_up(c, load64(record + h.size - 8));
+    return c->side[writer->row * SIDE_TYPES + type];
+}
+
+/* The code that a record of this size keeps. */
+static inline uint32_t check(const catalogue_t *c, const uint8_t *record, int32_t size, uint32_t code) {
+    const facts_t *f = &c->facts[code];
+    if (f->exact)
+        return f->exact == size ? code : ODD;
+    if (f->raw_at) {
+        int32_t room = size - f->raw_at - 4;
+        if (room < 0)
+            return ODD;
+        uint32_t raw = load32(record + f->raw_at);
+        if (f->raw_alone && raw != (uint32_t)room)
+            return ODD;
+        if (size < f->least || raw < (uint32_t)f->raw_least) {
+            code = (uint32_t)f->misfit;
+            f = &c->facts[code];
+        }
+    }
+    return size >= f->least ? code : ODD;
+}
+
+static inline int64_t key_of(const catalogue_t *c, const uint8_t *record, int32_t size, uint32_t code) {
+    int32_t at = c->facts[code].time_at;
+    if (at == NO_TIME)
+        return -1;
+    uint64_t time = load64(record + (at < 0 ? size + at : at));
+    return time > INT64_MAX ? INT64_MAX : (int64_t)time;
+}
+
+/* How many records from the first on are alike: one event's samples, of one size, whose time has a fixed place. */
+static Py_ssize_t count_alike(const catalogue_t *c, const uint8_t *data, Py_ssize_t length, uint32_t code, int *sorted) {
+    header_t first = load_header(data);
+    const facts_t *f = &c->facts[code];
+    int32_t size = first.size, raw_at = f->raw_at ? f->raw_at : 0;
+    uint64_t id = load64(data + HEADER), before = 0;
+    uint32_t raw = load32(data + raw_at); /* without raw data: the type, once more */
+    Py_ssize_t count = 0;
+    *sorted = 1;
+    for (const uint8_t *at = data; length - (at - data) >= size; at += size, count++) {
+        header_t h = load_header(at);
+        uint64_t time = load64(at + f->time_at);
+        if (h.type != first.type || h.size != first.size || (c->identified && load64(at + HEADER) != id) ||
+            load32(at + raw_at) != raw || time > INT64_MAX)
+            break;
+        *sorted &= time >= before;
+        before = time;
+    }
+    return count;
+}
+
+typedef struct {
+    PyObject *starts, *codes, *keys;
+    Py_ssize_t count, room;
+} found_t;
+
+static int grow(found_t *f, Py_ssize_t room) {
+    f->room = room;
+    return PyByteArray_Resize(f->starts, room * 8) || PyByteArray_Resize(f->codes, room * 2) ||
+           PyByteArray_Resize(f->keys, room * 8);
+}
+
+/* Every record: where it begins, its code and its time. Returns where the last whole one ends, -1 without memory. */
+static Py_ssize_t walk_all(const catalogue_t *c, const uint8_t *data, Py_ssize_t length, found_t *f, int *sorted) {
+    Py_ssize_t at = 0;
+    int64_t before = -1;
+    *sorted = 1;
+    for (;;) {
+        if (f->count == f->room && grow(f, f->room ? f->room * 2 : length / 48 + 16))
+            return -1;
+        int64_t *starts = (int64_t *)PyByteArray_AsString(f->starts), *keys = (int64_t *)PyByteArray_AsString(f->keys);
+        uint16_t *codes = (uint16_t *)PyByteArray_AsString(f->codes);
+        for (; f->count < f->room; f->count++) {
+            if (length - at < HEADER)
+                return at;
+            header_t h = load_header(data + at);
+            if (h.size < HEADER || h.size & 7 || h.size > length - at)
+                return at;
+            uint32_t code = check(c, data + at, h.size, classify(c, data + at, h));
+            int64_t key = key_of(c, data + at, h.size, code);
+            starts[f->count] = at;
+            codes[f->count] = (uint16_t)code;
+            keys[f->count] = key;
+            *sorted &= key >= before;
+            before = key;
+            at += h.size;
+        }
+    }
+}
+
+/* The stride of an image in which all records are alike, 0 for any other. What is cut off at its end is of that size. */
+static Py_ssize_t stride_of(const catalogue_t *c, const uint8_t *data, Py_ssize_t length, Py_ssize_t *count, int *sorted,
+                            uint32_t *code) {
+    if (length < 2 * HEADER)
+        return 0;
+    header_t first = load_header(data);
+    if (first.type != RECORD_SAMPLE || first.size < 2 * HEADER || first.size & 7 || first.size > length)
+        return 0;
+    *code = check(c, data, first.size, classify(c, data, first));
+    const facts_t *f = &c->facts[*code];
+    if (*code == ODD || f->time_at == NO_TIME || f->time_at < 0 || !(f->exact || f->raw_alone))
+        return 0;
+    *count = count_alike(c, data, length, *code, sorted);
+    Py_ssize_t end = *count * first.size, left = length - end;
+    if (left && (left < HEADER || left >= first.size || load_header(data + end).size != first.size))
+        return 0;
+    return *count ? first.size : 0;
+}
+
+static int fits(const Py_buffer *b, Py_ssize_t size, const char *what) {
+    if (b->len % size == 0 && b->len)
+        return 1;
+    PyErr_Format(PyExc_ValueError, "%s has %zd bytes, which is no multiple of %zd", what, b->len, size);
+    return 0;
+}
+
+/* Every number in the tables that is used as an index is in range: they come from Python. */
+static int sound(const catalogue_t *c, const Py_buffer *known, const Py_buffer *side, const Py_buffer *facts) {
+    Py_ssize_t slots = known->len / (Py_ssize_t)sizeof(known_t), codes = facts->len / (Py_ssize_t)sizeof(facts_t);
+    Py_ssize_t rows = side->len / (SIDE_TYPES * 2), empty = 0;
+    int ok = !(slots & (slots - 1)) && c->nobody.sample < codes && c->nobody.row < rows;
+    for (Py_ssize_t i = 0; i < slots; i++) {
+        empty += c->known[i].sample == EMPTY;
+        ok &= c->known[i].sample == EMPTY || (c->known[i].sample < codes && c->known[i].row < rows);
+    }
+    for (Py_ssize_t i = 0; i < rows * SIDE_TYPES; i++)
+        ok &= c->side[i] < codes;
+    for (Py_ssize_t i = 0; i < codes; i++) {
+        const facts_t *f = &c->facts[i];
+        int32_t time_end = f->time_at == NO_TIME ? 0 : f->time_at < 0 ? -f->time_at : f->time_at + 8;
+        ok &= f->misfit >= 0 && f->misfit < codes && f->raw_at >= 0 && f->least >= 0 && f->exact >= 0;
+        ok &= time_end <= (f->exact ? f->exact : f->least) && (f->time_at >= 0 || f->time_at <= -8);
+    }
+    if (!ok || !empty)
+        PyErr_SetString(PyExc_ValueError, "the tables of the catalogue do not fit each other");
+    return ok && empty;
+}
+
+static PyObject *walk_buffers(const catalogue_t *c, const uint8_t *data, Py_ssize_t length) {
+    Py_ssize_t count = 0;
+    int sorted = 1;
+    uint32_t code = ODD;
+    Py_ssize_t stride = stride_of(c, data, length, &count, &sorted, &code);
+    if (stride)
+        return Py_BuildValue("nninOOO", count * stride, stride, sorted, (Py_ssize_t)code, Py_None, Py_None, Py_None);
+    found_t f = {PyByteArray_FromStringAndSize(NULL, 0), PyByteArray_FromStringAndSize(NULL, 0),
+                 PyByteArray_FromStringAndSize(NULL, 0), 0, 0};
+    PyObject *answer = NULL;
+    if (f.starts && f.codes && f.keys) {
+        Py_ssize_t end = walk_all(c, data, length, &f, &sorted);
+        if (end >= 0 && !grow(&f, f.count))
+            answer = Py_BuildValue("nninOOO", end, (Py_ssize_t)0, sorted, (Py_ssize_t)ODD, f.starts, f.codes, f.keys);
+    }
+    Py_XDECREF(f.starts);
+    Py_XDECREF(f.codes);
+    Py_XDECREF(f.keys);
+    return answer;
+}
+
+PyDoc_STRVAR(walk_doc,
+             "walk(data, length, known, side, facts, nobody, told)\n--\n\n"
+             "The records of an image: (end, stride, sorted, code, starts, codes, keys).\n\n"
+             "With a stride all records have this code, and the last three are None.");
+
+static PyObject *core_walk(PyObject *module, PyObject *args) {
+    Py_buffer data, known, side, facts;
+    Py_ssize_t length;
+    unsigned int sample, row;
+    int identified, writer_told;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "y*ny*y*y*(II)(pp):walk", &data, &length, &known, &side, &facts, &sample, &row,
+                          &identified, &writer_told))
+        return NULL;
+    PyObject *answer = NULL;
+    if (length < 0 || length > data.len)
+        PyErr_Format(PyExc_ValueError, "length is %zd, of %zd bytes", length, data.len);
+    else if (fits(&known, sizeof(known_t), "known") && fits(&side, SIDE_TYPES * 2, "side") &&
+             fits(&facts, sizeof(facts_t), "facts")) {
+        catalogue_t c = {known.buf,      known.len / sizeof(known_t) - 1, side.buf, facts.buf, {0, sample, row},
+                         identified, writer_told};
+        if (sound(&c, &known, &side, &facts))
+            answer = walk_buffers(&c, data.buf, length);
+    }
+    PyBuffer_Release(&data);
+    PyBuffer_Release(&known);
+    PyBuffer_Release(&side);
+    PyBuffer_Release(&facts);
+    return answer;
+}
+
+/* A copy of a length that the compiler knows is a handful of instructions, any other one is a call. */
+#define COPY_ROWS(SIZE)                                                                                                \
+    case SIZE:                                                                                                         \
+        for (Py_ssize_t i = 0; i < count; i++)                                                                         \
+            memcpy(into + i * (SIZE), data + starts[i], SIZE);                                                         \
+        return
+
+static void copy_rows(uint8_t *into, const uint8_t *data, const int64_t *starts, Py_ssize_t count, Py_ssize_t size) {
+    switch (size) {
+        COPY_ROWS(8);
+        COPY_ROWS(16);
+        COPY_ROWS(24);
+        COPY_ROWS(32);
+        COPY_ROWS(40);
+        COPY_ROWS(48);
+        COPY_ROWS(56);
+        COPY_ROWS(64);
+        COPY_ROWS(72);
+        COPY_ROWS(80);
+        COPY_ROWS(88);
+        COPY_ROWS(96);
+        COPY_ROWS(104);
+        COPY_ROWS(112);
+        COPY_ROWS(120);
+        COPY_ROWS(128);
+    }
+    for (Py_ssize_t i = 0; i < count; i++)
+        memcpy(into + i * size, data + starts[i], (size_t)size);
+}
+
+static int outside(const int64_t *starts, Py_ssize_t count, Py_ssize_t last) {
+    uint64_t wrong = 0;
+    for (Py_ssize_t i = 0; i < count; i++)
+        wrong |= (uint64_t)starts[i] > (uint64_t)last;
+    return wrong != 0;
+}
+
+PyDoc_STRVAR(take_rows_doc, "take_rows(data, starts, size, into)\n--\n\nCopies size bytes from each of the starts.");
+
+static PyObject *core_take_rows(PyObject *module, PyObject *args) {
+    Py_buffer data, starts, into;
+    Py_ssize_t size;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "y*y*nw*:take_rows", &data, &starts, &size, &into))
+        return NULL;
+    Py_ssize_t count = starts.len / 8;
+    int ok = size >= 0 && into.len / (size ? size : 1) >= count &&
+             (!count || (size <= data.len && !outside(starts.buf, count, data.len - size)));
+    if (ok)
+        copy_rows(into.buf, data.buf, starts.buf, count, size);
+    else
+        PyErr_Format(PyExc_ValueError, "rows of %zd bytes lie outside of %zd bytes, or into has no room", size, data.len);
+    PyBuffer_Release(&data);
+    PyBuffer_Release(&starts);
+    PyBuffer_Release(&into);
+    return ok ? Py_NewRef(Py_None) : NULL;
+}
+
+PyDoc_STRVAR(take_spans_doc,
+             "take_spans(data, starts, lengths, into)\n--\n\nCopies so many bytes from each of the starts.");
+
+static int copy_spans(const Py_buffer *into, const Py_buffer *data, const int64_t *starts, const int64_t *lengths,
+                      Py_ssize_t count) {
+    uint8_t *to = into->buf;
+    const uint8_t *end = to + into->len;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        int64_t start = starts[i], length = lengths[i];
+        if (length < 0 || length > end - to || start < 0 || start > data->len || length > data->len - start)
+            return 0;
+        memcpy(to, (const uint8_t *)data->buf + start, (size_t)length);
+        to += length;
+    }
+    return to == end;
+}
+
+static PyObject *core_take_spans(PyObject *module, PyObject *args) {
+    Py_buffer data, starts, lengths, into;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "y*y*y*w*:take_spans", &data, &starts, &lengths, &into))
+        return NULL;
+    int ok = starts.len == lengths.len && copy_spans(&into, &data, starts.buf, lengths.buf, starts.len / 8);
+    if (!ok)
+        PyErr_Format(PyExc_ValueError, "spans lie outside of %zd bytes, or are not %zd bytes in all", data.len, into.len);
+    PyBuffer_Release(&data);
+    PyBuffer_Release(&starts);
+    PyBuffer_Release(&lengths);
+    PyBuffer_Release(&into);
+    return ok ? Py_NewRef(Py_None) : NULL;
+}
+
+/* The place of an aligned u64, or NULL with an error. */
+static uint64_t *word_at(const Py_buffer *words, Py_ssize_t offset) {
+    uint8_t *place = (uint8_t *)words->buf + offset;
+    if (offset >= 0 && words->len >= 8 && offset <= words->len - 8 && !((uintptr_t)place & 7))
+        return (uint64_t *)(void *)place;
+    PyErr_Format(PyExc_ValueError, "offset %zd is no u64 in %zd bytes", offset, words->len);
+    return NULL;
+}
+
+PyDoc_STRVAR(load_doc, "load_acquire(words, offset)\n--\n\nThe u64 at a byte offset; what is read later is not older (K37).");
+
+static PyObject *core_load_acquire(PyObject *module, PyObject *args) {
+    Py_buffer words;
+    Py_ssize_t offset;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "y*n:load_acquire", &words, &offset))
+        return NULL;
+    uint64_t *place = word_at(&words, offset);
+    PyObject *answer = place ? PyLong_FromUnsignedLongLong(__atomic_load_n(place, __ATOMIC_ACQUIRE)) : NULL;
+    PyBuffer_Release(&words);
+    return answer;
+}
+
+PyDoc_STRVAR(store_doc,
+             "store_release(words, offset, value)\n--\n\nWrites the u64; what was read before is not newer (K37).");
+
+static PyObject *core_store_release(PyObject *module, PyObject *args) {
+    Py_buffer words;
+    Py_ssize_t offset;
+    PyObject *number;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "w*nO:store_release", &words, &offset, &number))
+        return NULL;
+    uint64_t value = PyLong_AsUnsignedLongLong(number);
+    uint64_t *place = PyErr_Occurred() ? NULL : word_at(&words, offset);
+    if (place) {
+        /* The kernel's own comment asks for a full barrier: loads of the data must not move behind the store. */
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+        __atomic_store_n(place, value, __ATOMIC_RELEASE);
+    }
+    PyBuffer_Release(&words);
+    return place ? Py_NewRef(Py_None) : NULL;
+}
+
+static PyMethodDef functions[] = {
+    {"load_acquire", core_load_acquire, METH_VARARGS, load_doc},
+    {"store_release", core_store_release, METH_VARARGS, store_doc},
+    {"take_rows", core_take_rows, METH_VARARGS, take_rows_doc},
+    {"take_spans", core_take_spans, METH_VARARGS, take_spans_doc},
+    {"walk", core_walk, METH_VARARGS, walk_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef core = {
+    .m_base = PyModuleDef_HEAD_INIT,
+    .m_name = "perfring._core",
+    .m_doc = "The compiled engine: perfring.engine says what it is, and whether it is used.",
+    .m_size = 0,
+    .m_methods = functions,
+};
+
+PyMODINIT_FUNC PyInit__core(void) {
+    return PyModuleDef_Init(&core);
+}

@@ -1,0 +1,173 @@
+"""A batch whose records are columns, and objects only where somebody asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, overload
+
+import numpy as np
+
+from perfring.batch import Batch, Reason
+from perfring.columns.catalogue import ODD
+from perfring.columns.table import Columns, Source
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from perfring.columns.block import Group, Run
+    from perfring.columns.image import Offsets
+    from perfring.records import Record
+
+__all__ = ["ColumnBatch", "Records"]
+
+
+class ColumnBatch(Batch):
+    """Records in time order over all CPUs, as columns: what `SessionBuilder.with_columns` makes of a `Batch`.
+
+    It is still a sequence of records: they are made when they are looked at, and are the same.
+    """
+
+    __slots__ = ("__dict__", "_groups")
+
+    def __init__(self, groups: Sequence[Group], reason: Reason) -> None:
+        self._groups = tuple(groups)
+        self.reason = reason
+
+    @overload
+    def __getitem__(self, index: int) -> Record: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Record]: ...
+    def __getitem__(self, index: int | slice) -> Record | Sequence[Record]:
+        return self._made[index]
+
+    def __len__(self) -> int:
+        return sum(run.count for group in self._groups for run in group)
+
+    def __iter__(self) -> Records:
+        return Records(self._groups)
+
+    @cached_property
+    def _made(self) -> list[Record]:
+        return list(Records(self._groups))
+
+    @cached_property
+    def columns(self) -> dict[str, Columns]:
+        """The records by kind: see `Batch.columns`."""
+        found: dict[str, list[list[Source]]] = {}
+        base = 0
+        for group in self._groups:
+            ranks = _Ranks(group, base)
+            for name, sources in _by_name(group, ranks).items():
+                found.setdefault(name, []).append(sources)
+            base += sum(run.count for run in group)
+        return {name: Columns(name, found[name]) for name in sorted(found)}
+
+    @cached_property
+    def others(self) -> list[Record]:
+        """The records that have no columns, in time order: see `Batch.others`."""
+        if not any(code == ODD for group in self._groups for run in group for code, _ in run.by_code()):
+            return []
+        columns = set().union(*(set(table.index.tolist()) for table in self.columns.values()))
+        return [record for place, record in enumerate(self) if place not in columns]
+
+    def to_arrow(self) -> dict[str, Any]:
+        """Each of `columns` as a ``pyarrow.RecordBatch``: see `Batch.to_arrow`."""
+        return {name: table.to_arrow() for name, table in self.columns.items()}
+
+    def to_pandas(self) -> dict[str, Any]:
+        """Each of `columns` as a ``pandas.DataFrame``: see `Batch.to_pandas`."""
+        return {name: table.to_pandas() for name, table in self.columns.items()}
+
+    def to_polars(self) -> dict[str, Any]:
+        """Each of `columns` as a ``polars.DataFrame``: see `Batch.to_polars`."""
+        return {name: table.to_polars() for name, table in self.columns.items()}
+
+
+def _by_name(group: Group, ranks: _Ranks) -> dict[str, list[Source]]:
+    """The records of a group by what their columns are called, one source for each run and code."""
+    found: dict[str, list[Source]] = {}
+    for number, run in enumerate(group):
+        for code, rows in run.by_code():
+            shape = run.block.catalogue.shapes[code]
+            if shape is not None:
+                found.setdefault(shape.name, []).append(Source(run, shape, rows, ranks.of(number)))
+    return found
+
+
+class _Ranks:
+    """Where in the batch each record of a group stands; found when it is asked for."""
+
+    def __init__(self, group: Group, base: int) -> None:
+        self._group = group
+        self._base = base
+
+    def of(self, number: int) -> _RanksOfRun:
+        """For one of the runs."""
+        return _RanksOfRun(self, number)
+
+    @cached_property
+    def by_run(self) -> list[Offsets]:
+        """The ranks of each run's records."""
+        counts = [run.count for run in self._group]
+        ranks = np.empty(sum(counts), np.int64)
+        ranks[merged(self._group)] = np.arange(len(ranks)) + self._base
+        return np.split(ranks, np.cumsum(counts)[:-1])
+
+
+class _RanksOfRun:
+    def __init__(self, ranks: _Ranks, number: int) -> None:
+        self._ranks, self._number = ranks, number
+
+    def __call__(self) -> Offsets:
+        return self._ranks.by_run[self._number]
+
+
+def merged(group: Group) -> Offsets:
+    """The order in which the records of all runs, one run behind the other, come: oldest first."""
+    if len(group) == 1:
+        return np.arange(group[0].count)
+    # Sorted runs, one behind the other, are what a stable sort merges fastest.
+    return np.argsort(np.concatenate([run.keys for run in group]), kind="stable")
+
+
+class Records(Iterator["Record"]):
+    """The records of groups, made one by one."""
+
+    def __init__(self, groups: Sequence[Group]) -> None:
+        self._groups = list(groups)
+        self._taken: list[int] = []
+        self._sources: list[Iterator[Record]] = []
+        self._turns: Iterator[int] = iter(())
+
+    def __next__(self) -> Record:
+        while True:
+            turn = next(self._turns, None)
+            if turn is not None:
+                record = next(self._sources[turn])
+                self._taken[turn] += 1
+                return record
+            # In one statement: an interrupt must find groups and counts that fit each other.
+            self._groups, self._taken = self.left(), []
+            if not self._groups:
+                raise StopIteration
+            self._begin(self._groups[0])
+
+    def left(self) -> list[Group]:
+        """What was not taken yet."""
+        if not self._taken:
+            return self._groups
+        first, *others = self._groups
+        rest = tuple(run.without(taken) for run, taken in zip(first, self._taken, strict=True))
+        return [group for group in (tuple(run for run in rest if run.count), *others) if group]
+
+    def _begin(self, group: Group) -> None:
+        sources, taken, turns = [run.records() for run in group], [0] * len(group), _turns(group)
+        self._sources, self._taken, self._turns = sources, taken, turns
+
+
+def _turns(group: Sequence[Run]) -> Iterator[int]:
+    """Which run the next record is taken from."""
+    if len(group) == 1:
+        return iter([0] * group[0].count)
+    return iter(np.repeat(np.arange(len(group)), [run.count for run in group])[merged(tuple(group))].tolist())

@@ -1,0 +1,318 @@
+"""The records of one kind as columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from perfring.columns import export
+from perfring.columns.gather import take_rows
+from perfring.columns.parts import Rows, Span
+from perfring.columns.payload import dynamic_dtype, payload_dtype
+from perfring.columns.ragged import Ragged
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from perfring.columns.block import Run
+    from perfring.columns.image import Offsets
+    from perfring.columns.shape import Shape
+    from perfring.tracepoint import TracepointField
+
+__all__ = ["Columns", "Source"]
+
+_RING = ("cpu", "position")
+_PAYLOAD = "fields"
+
+
+class Source(NamedTuple):
+    """Where records of one kind are: some of a run."""
+
+    run: Run
+    shape: Shape
+    chosen: Offsets | None
+    """Which of the run; None means all."""
+    ranks: Callable[[], Offsets]
+
+    def pick(self, whole: NDArray[Any]) -> NDArray[Any]:
+        """Of something that there is for each record of the run."""
+        return whole if self.chosen is None else whole[self.chosen]
+
+    @property
+    def starts(self) -> Offsets:
+        """Where the records begin in the image."""
+        return self.pick(self.run.block.starts(self.run.low, self.run.high))
+
+    def fixed(self) -> NDArray[Any]:
+        """The numbers in front, and what else has a fixed place: a view where the records allow it."""
+        image, dtype = self.run.block.image, self.shape.fixed
+        stride = self.run.block.stride(self.run.low)
+        if stride is not None:
+            return image.strided(dtype, *stride, self.run.count)
+        return take_rows(image.data, dtype, self.starts)
+
+    def ends(self) -> Offsets:
+        """Where the records end, their trailers left out."""
+        return self.starts + self.run.block.image.sizes(self.starts) - self.shape.trailer_bytes
+
+    def spans(self) -> dict[str, Span]:
+        """The columns of the parts."""
+        rows = Rows(self.run.block.image, self.starts, self.ends())
+        at = rows.starts + self.shape.parts_at
+        spans: dict[str, Span] = {}
+        for part in self.shape.parts:
+            found = part.find(rows, at)
+            spans |= found.columns
+            at = found.behind
+        return spans
+
+
+class Columns:
+    """All records of one kind in a batch, in time order: ``batch.columns["sched:sched_switch"]``.
+
+    ``columns[name]`` is a numpy array with one item a record, or a `Ragged` where the values have lengths of their own.
+    The names are those of the attributes of `perfring.records.Sample` and of the side-band records; ``fields.NAME`` is a
+    field of a tracepoint's payload, ``fields`` the structured array of all that have a fixed place.
+
+    Attributes:
+        name: the event of samples, the kind of side-band records.
+        kind: as `Record.kind`.
+        names: of all columns.
+    """
+
+    def __init__(self, name: str, groups: Sequence[Sequence[Source]]) -> None:
+        self._groups = groups
+        self._shape = groups[0][0].shape
+        self.name = name
+        self.kind = self._shape.kind
+        self._dynamic = {f"{_PAYLOAD}.{field.name}": field for field in _dynamic_fields(self._shape)}
+        self._loaded: dict[str, NDArray[Any] | Ragged] = {}
+
+    def __len__(self) -> int:
+        return sum(_count(source) for group in self._groups for source in group)
+
+    def __repr__(self) -> str:
+        return f"<Columns {self.name!r}: {len(self)} records, {', '.join(self.names)}>"
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The names of all columns."""
+        shape = self._shape
+        fixed = [name for name in shape.fixed.names or () if name != _PAYLOAD]
+        payload = [] if shape.format is None else [f"{_PAYLOAD}.{field.name}" for field in shape.format.fields]
+        trailer = () if shape.trailer is None else shape.trailer.names or ()
+        return tuple(dict.fromkeys([*_RING, *fixed, *payload, *self._part_names, *trailer]))
+
+    def __getitem__(self, name: str) -> NDArray[Any] | Ragged:
+        if name not in self._loaded:
+            self._loaded[name] = self._load(name)
+        return self._loaded[name]
+
+    def array(self, name: str) -> NDArray[Any]:
+        """A column that is an array.
+
+        Raises:
+            KeyError: there is no such column.
+            TypeError: its values have lengths of their own.
+        """
+        found = self[name]
+        if isinstance(found, Ragged):
+            raise TypeError(f"the values of {name!r} have lengths of their own: it is a Ragged, not an array")
+        return found
+
+    def ragged(self, name: str) -> Ragged:
+        """A column whose values have lengths of their own.
+
+        Raises:
+            KeyError: there is no such column.
+            TypeError: it is an array.
+        """
+        found = self[name]
+        if not isinstance(found, Ragged):
+            raise TypeError(f"{name!r} is an array with one value a record, and no Ragged")
+        return found
+
+    def text(self, name: str) -> list[str]:
+        """A column of names as str, up to the first NUL; what is no UTF-8 survives as surrogates.
+
+        Raises:
+            KeyError: there is no such column.
+            TypeError: it holds no bytes.
+        """
+        return export.text_of(self[name], name)
+
+    def is_text(self, name: str) -> bool:
+        """Whether a column holds names."""
+        found = self[name]
+        return name in self._shape.text or (not isinstance(found, Ragged) and found.dtype.kind == "S")
+
+    @cached_property
+    def rows(self) -> NDArray[Any]:
+        """A structured array of all that has a fixed place: a view of the copy out of the ring where that is possible."""
+        return self._joined([[source.fixed() for source in group] for group in self._groups])
+
+    @cached_property
+    def index(self) -> Offsets:
+        """Which place in the batch each record has: ``batch[columns.index[i]]`` is record ``i`` of these columns."""
+        return self._joined([[source.pick(source.ranks()) for source in group] for group in self._groups])
+
+    @property
+    def fields(self) -> NDArray[Any]:
+        """The payload of a tracepoint, as far as it has a fixed place.
+
+        Raises:
+            KeyError: the records have none.
+        """
+        return self.array(_PAYLOAD)
+
+    def to_arrow(self) -> Any:
+        """A ``pyarrow.RecordBatch``; needs the extra ``arrow``."""
+        return export.to_arrow(self)
+
+    def to_pandas(self) -> Any:
+        """A ``pandas.DataFrame``; needs the extra ``pandas``."""
+        return export.to_pandas(self)
+
+    def to_polars(self) -> Any:
+        """A ``polars.DataFrame``; needs the extra ``polars``."""
+        return export.to_polars(self)
+
+    def _load(self, name: str) -> NDArray[Any] | Ragged:
+        shape = self._shape
+        if name in self._dynamic:
+            return self._load_dynamic(self._dynamic[name])
+        if name in (shape.fixed.names or ()):
+            found: NDArray[Any] = self.rows[name]
+            return found
+        if name in _RING:
+            return self._joined([[_of_ring(source, name) for source in group] for group in self._groups])
+        if shape.format is not None and name == _PAYLOAD:
+            return self._payload
+        if name.startswith(f"{_PAYLOAD}.") and name in self.names:
+            field: NDArray[Any] = self.fields[name.removeprefix(f"{_PAYLOAD}.")]
+            return field
+        if shape.trailer is not None and name in (shape.trailer.names or ()):
+            trailer: NDArray[Any] = self._trailer[name]
+            return trailer
+        if name in self._part_names:
+            return self._load_part(name)
+        raise KeyError(f"{self.name!r} has no column {name!r}; it has {', '.join(self.names)}")
+
+    @cached_property
+    def _spans(self) -> list[list[dict[str, Span]]]:
+        return [[source.spans() for source in group] for group in self._groups]
+
+    @cached_property
+    def _part_names(self) -> tuple[str, ...]:
+        return tuple(self._spans[0][0]) if self._shape.parts else ()
+
+    @cached_property
+    def _trailer(self) -> NDArray[Any]:
+        trailer = self._shape.trailer
+        return self._joined(
+            [[take_rows(source.run.block.image.data, trailer, source.ends()) for source in g] for g in self._groups]
+        )
+
+    @cached_property
+    def _payload(self) -> NDArray[Any]:
+        """The payload where something of no fixed length stands before it."""
+        dtype = payload_dtype(self._shape.format) if self._shape.format is not None else np.dtype([])
+        return self._joined(
+            [
+                [
+                    take_rows(s.run.block.image.data, dtype, spans["raw"].starts)
+                    for s, spans in zip(g, found, strict=True)
+                ]
+                for g, found in zip(self._groups, self._spans, strict=True)
+            ]
+        )
+
+    def _load_part(self, name: str) -> NDArray[Any] | Ragged:
+        first = self._spans[0][0][name]
+        found = [
+            [(source, spans[name]) for source, spans in zip(group, measured, strict=True)]
+            for group, measured in zip(self._groups, self._spans, strict=True)
+        ]
+        if first.counts is None:
+            return self._joined([[_words(*each) for each in group] for group in found])
+        return self._joined_ragged([[_items(*each) for each in group] for group in found])
+
+    def _load_dynamic(self, field: TracepointField) -> Ragged:
+        found = []
+        for group, measured in zip(self._groups, self._spans, strict=True):
+            found.append([_dynamic(s, field, spans["raw"]) for s, spans in zip(group, measured, strict=True)])
+        return self._joined_ragged(found)
+
+    @cached_property
+    def _orders(self) -> list[Offsets | None]:
+        """How the sources of each group are merged; None where there is one."""
+        found: list[Offsets | None] = []
+        for group in self._groups:
+            keys = [source.pick(source.run.keys) for source in group]
+            found.append(None if len(keys) == 1 else np.argsort(np.concatenate(keys), kind="stable"))
+        return found
+
+    def _joined(self, groups: list[list[NDArray[Any]]]) -> NDArray[Any]:
+        pieces = [
+            pieces[0] if order is None else np.concatenate(pieces)[order]
+            for pieces, order in zip(groups, self._orders, strict=True)
+        ]
+        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
+    def _joined_ragged(self, groups: list[list[Ragged]]) -> Ragged:
+        return Ragged.joined(
+            pieces[0] if order is None else Ragged.joined(pieces).taken(order)
+            for pieces, order in zip(groups, self._orders, strict=True)
+        )
+
+
+def _count(source: Source) -> int:
+    return source.run.count if source.chosen is None else len(source.chosen)
+
+
+def _of_ring(source: Source, name: str) -> NDArray[Any]:
+    block = source.run.block
+    if name == "cpu":
+        return np.full(_count(source), block.cpu, np.int32)
+    return source.starts.astype(np.uint64) + np.uint64(block.position)  # wraps as the positions of a ring do
+
+
+def _words(source: Source, span: Span) -> NDArray[Any]:
+    return take_rows(source.run.block.image.data, span.dtype, span.starts)
+
+
+def _items(source: Source, span: Span) -> Ragged:
+    counts = np.zeros(0, np.int64) if span.counts is None else span.counts
+    return Ragged.gathered(source.run.block.image.data, span.dtype, span.starts, counts)
+
+
+def _dynamic_fields(shape: Shape) -> list[TracepointField]:
+    return [field for field in shape.format.fields if field.dynamic or field.flexible] if shape.format else []
+
+
+def _dynamic(source: Source, field: TracepointField, raw: Span) -> Ragged:
+    """A field of no fixed length: where its data is, a u32 in the payload tells."""
+    image, dtype = source.run.block.image, dynamic_dtype(field)
+    room = np.zeros(0, np.int64) if raw.counts is None else raw.counts
+    if field.flexible:
+        begin, length = np.full(len(room), field.offset), np.maximum(room - field.offset, 0)
+    else:
+        words = image.u32(raw.starts + field.offset).astype(np.int64)
+        relative = field.offset + field.size if field.type.startswith("__rel_loc") else 0
+        begin, length = (words & 0xFFFF) + relative, words >> 16
+    fits = begin + length <= room
+    counts = np.where(fits, length // dtype.itemsize, 0)
+    found = Ragged.gathered(image.data, dtype, raw.starts + np.where(fits, begin, 0), counts)
+    found.outside = np.flatnonzero(~fits)
+    return found

@@ -1,0 +1,137 @@
+"""Takes the records of an image as columns: the counterpart of `Decoder.decode_run`, which takes them as objects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from perfring.columns.block import Block
+from perfring.columns.catalogue import ODD, Catalogue
+from perfring.columns.image import Image
+from perfring.columns.parts import Raw, Rows
+from perfring.columns.walk import Walked, is_ascending, walk
+from perfring.decoding import is_corrupt, unreadable
+from perfring.errors import BadRecord
+from perfring.records import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from perfring.columns.image import Offsets
+    from perfring.columns.shape import Shape
+    from perfring.decoding import Decoder
+
+__all__ = ["ColumnTaker"]
+
+_U64_MASK: Final = (1 << 64) - 1
+
+
+class ColumnTaker:
+    """Makes blocks of images.
+
+    Args:
+        decoder: knows the events; more may be added to it at any time.
+    """
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+        self._catalogue: Catalogue | None = None
+        self._known = 0
+
+    def take(
+        self,
+        image: Image,
+        *,
+        cpu: int,
+        position: int,
+        on_bad: Callable[[BadRecord], None],
+        final: bool = False,
+        beyond: int = 0,
+    ) -> tuple[Block | None, int]:
+        """The records of an image, checked; arguments and count of bytes as of `Decoder.decode_run`.
+
+        Returns:
+            The block, None without a sound record; and how many bytes the records and the bad ones took.
+        """
+        catalogue = self._current()
+        walked = walk(image, catalogue)
+        for code in catalogue.checked:
+            walked = _checked(image, catalogue, code, walked)
+        if walked.starts is not None and not walked.codes.all():
+            walked = self._look_at_odd(image, walked, cpu, position, on_bad)
+        end, length = walked.end, image.length
+        if end < length and (final or is_corrupt(image.data[end:length].tobytes(), 0)):
+            rest = image.data[end:length].tobytes()
+            on_bad(unreadable(rest, 0, cpu=cpu, position=(position + end) & _U64_MASK, beyond=beyond))
+            end = length + beyond
+        if not len(walked.keys):
+            return None, end
+        return Block(image, walked, catalogue, self._decoder, cpu=cpu, position=position), end
+
+    def _current(self) -> Catalogue:
+        layouts = self._decoder.layouts
+        if self._catalogue is None or self._known != len(layouts or ()):
+            self._known = len(layouts or ())
+            self._catalogue = Catalogue(layouts, self._decoder.default)
+        return self._catalogue
+
+    def _look_at_odd(
+        self, image: Image, walked: Walked, cpu: int, position: int, on_bad: Callable[[BadRecord], None]
+    ) -> Walked:
+        """Decodes the records that have no shape one by one; the bad ones among them are reported and left out."""
+        assert walked.starts is not None
+        keys, sound = np.array(walked.keys), np.ones(len(walked.keys), np.bool_)
+        for place in np.flatnonzero(walked.codes == ODD).tolist():
+            found = self._try(image, int(walked.starts[place]), cpu, position)
+            if isinstance(found, Record):
+                keys[place] = -1 if found.time is None else min(found.time, _LATEST)
+            else:
+                sound[place] = False
+                on_bad(found)
+        keys = keys[sound]
+        codes, starts = walked.codes[sound], walked.starts[sound]
+        return Walked(walked.end, keys, codes, starts, is_ascending(keys))
+
+    def _try(self, image: Image, start: int, cpu: int, position: int) -> Record | BadRecord:
+        size = int(image.sizes(np.array([start]))[0])
+        record = image.data[start : start + size].tobytes()
+        try:
+            return self._decoder.decode(record, cpu=cpu, position=(position + start) & _U64_MASK)
+        except BadRecord as error:
+            return error
+
+
+_LATEST: Final = (1 << 63) - 1
+
+
+def _checked(image: Image, catalogue: Catalogue, code: int, walked: Walked) -> Walked:
+    """Looks at the parts of all records of a code; those that do not fit get another one."""
+    shape = catalogue.shapes[code]
+    chosen = np.flatnonzero(walked.codes == code)
+    if shape is None or walked.starts is None or not len(chosen):
+        return walked
+    fits, payload_fits = _fitting(image, shape, walked.starts[chosen])
+    if not fits.all() or not payload_fits.all():
+        codes = np.array(walked.codes)
+        codes[chosen[~payload_fits]] = catalogue.misfit[code]
+        codes[chosen[~fits]] = ODD
+        return walked._replace(codes=codes)
+    return walked
+
+
+def _fitting(image: Image, shape: Shape, starts: Offsets) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which records are what their event writes, and in which of them the payload fits the tracepoint's format."""
+    rows = Rows(image, starts, starts + image.sizes(starts) - shape.trailer_bytes)
+    at = starts + shape.parts_at
+    fits = payload_fits = np.ones(len(starts), np.bool_)
+    for part in shape.parts:
+        found = part.find(rows, at)
+        fits, at = fits & found.fits, found.behind
+        if shape.format is not None and isinstance(part, Raw):
+            counts = found.columns[part.name].counts
+            assert counts is not None
+            payload_fits = counts >= shape.payload_bytes
+    return (fits & (at == rows.ends) if shape.strict else fits), payload_fits

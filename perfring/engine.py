@@ -1,0 +1,107 @@
+"""Which engine takes records apart into columns: compiled, or in Python; the two give the same.
+
+The environment variable ``PERFRING_ENGINE`` chooses: ``compiled`` must be there, ``python`` does without it; unset takes
+the compiled one where it was built. `perfring doctor` says which is in use.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+
+from perfring.errors import Unsupported
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["ENGINES", "Core", "core", "engine_name", "using"]
+
+ENGINES: Final = ("compiled", "python")
+_VARIABLE: Final = "PERFRING_ENGINE"
+
+
+class Core(Protocol):
+    """What is compiled: ``perfring._core``. Buffers are contiguous; each function checks the sizes that it is given."""
+
+    def load_acquire(self, words: Any, offset: int) -> int:
+        """The u64 at a byte offset; what is read later is not older."""
+        ...
+
+    def store_release(self, words: Any, offset: int, value: int) -> None:
+        """Writes the u64; what was read before is not newer."""
+        ...
+
+    def take_rows(self, data: Any, starts: Any, size: int, into: Any) -> None:
+        """Copies ``size`` bytes from each start."""
+        ...
+
+    def take_spans(self, data: Any, starts: Any, lengths: Any, into: Any) -> None:
+        """Copies so many bytes from each start."""
+        ...
+
+    def walk(self, data: Any, length: int, known: Any, side: Any, shapes: Any) -> tuple[Any, ...]:
+        """Finds the records of an image: see `perfring.columns.walk`."""
+        ...
+
+
+_chosen: list[str] = []
+
+
+def core() -> Core | None:
+    """The compiled functions, or None where the engine in Python is in use.
+
+    Raises:
+        Unsupported: ``PERFRING_ENGINE`` asks for what is not there, or for what does not exist.
+    """
+    name = _chosen[-1] if _chosen else _asked()
+    if name == "python":
+        return None
+    found = _load()
+    if found is None and name == "compiled":
+        raise Unsupported(
+            f"{_VARIABLE} is 'compiled', but this perfring was installed without its compiled part: install it anew "
+            f"where there is a C compiler (perfring doctor says why it was left out), or unset {_VARIABLE}"
+        )
+    return found
+
+
+def engine_name() -> str:
+    """ "compiled" or "python"."""
+    return "python" if core() is None else "compiled"
+
+
+@contextmanager
+def using(name: str) -> Iterator[None]:
+    """Chooses an engine for the length of a block, whatever the environment says: for tests and benchmarks.
+
+    Raises:
+        ValueError: not one of `ENGINES`.
+    """
+    _chosen.append(_checked(name, "the engine"))
+    try:
+        yield
+    finally:
+        _chosen.pop()
+
+
+@cache
+def _asked() -> str:
+    name = os.environ.get(_VARIABLE, "")
+    return _checked(name, _VARIABLE) if name else ""
+
+
+def _checked(name: str, what: str) -> str:
+    if name not in ENGINES:
+        raise Unsupported(f"{what} is {name!r}: it must be one of {', '.join(ENGINES)}")
+    return name
+
+
+@cache
+def _load() -> Core | None:
+    try:
+        return cast("Core", import_module("perfring._core"))
+    except ImportError:
+        return None
