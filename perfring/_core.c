@@ -30,10 +30,20 @@ typedef struct {
 
 enum { EMPTY = 0xFFFFFFFFu };
 
-/* What the walk knows of a code: the rows of Catalogue.facts. */
+/* What the walk knows of a code: a row of Catalogue.facts. A part that is alone behind the numbers has a count at part_at,
+ * and then so many items of `item` bytes, from items_at up to the end of the record; alone is -1 then, else 0. */
 typedef struct {
-    int32_t exact, least, time_at, raw_at, raw_least, raw_alone, misfit, unused;
+    int64_t least, most, time_at, part_at, items_at, item, alone, misfit;
 } facts_t;
+
+/* The count at the beginning of a word: u64, or the u32 in front. */
+static inline uint64_t count_of(const facts_t *f, uint64_t word) {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    return word & (uint64_t)-1 >> ((f->item == 1) << 5); /* only raw data, in bytes, has a u32 */
+#else
+    return word >> ((f->item == 1) << 5);
+#endif
+}
 
 typedef struct {
     const known_t *known;
@@ -89,48 +99,47 @@ static inline uint32_t classify(const catalogue_t *c, const uint8_t *record, hea
     return c->side[writer->row * SIDE_TYPES + type];
 }
 
-/* The code that a record of this size keeps. */
-static inline uint32_t check(const catalogue_t *c, const uint8_t *record, int32_t size, uint32_t code) {
-    const facts_t *f = &c->facts[code];
-    if (f->exact)
-        return f->exact == size ? code : ODD;
-    if (f->raw_at) {
-        int32_t room = size - f->raw_at - 4;
-        if (room < 0)
-            return ODD;
-        uint32_t raw = load32(record + f->raw_at);
-        if (f->raw_alone && raw != (uint32_t)room)
-            return ODD;
-        if (size < f->least || raw < (uint32_t)f->raw_least) {
-            code = (uint32_t)f->misfit;
-            f = &c->facts[code];
-        }
-    }
-    return size >= f->least ? code : ODD;
+/* Not 0: a record of this size does not fit the shape. Kinds alternate at random, so there is no branch in here. */
+static inline uint64_t misses(const facts_t *f, const uint8_t *record, int64_t size) {
+    int64_t over = f->part_at - (size - HEADER);
+    uint64_t word = load64(record + f->part_at - (over & ~(over >> 63))); /* inside of the record, whatever it is */
+    uint64_t count = count_of(f, word), bytes = count * (uint64_t)f->item;
+    uint64_t misfit = (bytes ^ (uint64_t)(size - f->items_at)) | count >> 16; /* more than a record can hold */
+    return (uint64_t)((size - f->least) | (f->most - size)) >> 63 | (misfit & (uint64_t)f->alone);
 }
 
-static inline int64_t key_of(const catalogue_t *c, const uint8_t *record, int32_t size, uint32_t code) {
-    int32_t at = c->facts[code].time_at;
+/* The code that a record keeps: that of samples whose payload does not fit, where there is one. */
+static inline uint32_t check(const catalogue_t *c, const uint8_t *record, int64_t size, uint32_t code) {
+    while (__builtin_expect(misses(&c->facts[code], record, size) != 0, 0)) {
+        if (size >= c->facts[code].least)
+            return ODD;
+        code = (uint32_t)c->facts[code].misfit;
+    }
+    return code;
+}
+
+static inline int64_t key_of(const catalogue_t *c, const uint8_t *record, int64_t size, uint32_t code) {
+    int64_t at = c->facts[code].time_at;
     if (at == NO_TIME)
         return -1;
-    uint64_t time = load64(record + (at < 0 ? size + at : at));
-    return time > INT64_MAX ? INT64_MAX : (int64_t)time;
+    uint64_t time = load64(record + at + (size & (at >> 63))); /* what is negative counts from the end */
+    return __builtin_expect(time > INT64_MAX, 0) ? INT64_MAX : (int64_t)time;
 }
 
 /* How many records from the first on are alike: one event's samples, of one size, whose time has a fixed place. */
 static Py_ssize_t count_alike(const catalogue_t *c, const uint8_t *data, Py_ssize_t length, uint32_t code, int *sorted) {
     header_t first = load_header(data);
     const facts_t *f = &c->facts[code];
-    int32_t size = first.size, raw_at = f->raw_at ? f->raw_at : 0;
+    int64_t size = first.size, part_at = f->alone ? f->part_at : 0;
     uint64_t id = load64(data + HEADER), before = 0;
-    uint32_t raw = load32(data + raw_at); /* without raw data: the type, once more */
+    uint64_t count_of_first = count_of(f, load64(data + part_at));
     Py_ssize_t count = 0;
     *sorted = 1;
     for (const uint8_t *at = data; length - (at - data) >= size; at += size, count++) {
         header_t h = load_header(at);
         uint64_t time = load64(at + f->time_at);
         if (h.type != first.type || h.size != first.size || (c->identified && load64(at + HEADER) != id) ||
-            load32(at + raw_at) != raw || time > INT64_MAX)
+            (f->alone && count_of(f, load64(at + part_at)) != count_of_first) || time > INT64_MAX)
             break;
         *sorted &= time >= before;
         before = time;
@@ -187,7 +196,7 @@ static Py_ssize_t stride_of(const catalogue_t *c, const uint8_t *data, Py_ssize_
         return 0;
     *code = check(c, data, first.size, classify(c, data, first));
     const facts_t *f = &c->facts[*code];
-    if (*code == ODD || f->time_at == NO_TIME || f->time_at < 0 || !(f->exact || f->raw_alone))
+    if (*code == ODD || f->time_at == NO_TIME || f->time_at < 0 || !(f->least == f->most || f->alone))
         return 0;
     *count = count_alike(c, data, length, *code, sorted);
     Py_ssize_t end = *count * first.size, left = length - end;
@@ -216,9 +225,12 @@ static int sound(const catalogue_t *c, const Py_buffer *known, const Py_buffer *
         ok &= c->side[i] < codes;
     for (Py_ssize_t i = 0; i < codes; i++) {
         const facts_t *f = &c->facts[i];
-        int32_t time_end = f->time_at == NO_TIME ? 0 : f->time_at < 0 ? -f->time_at : f->time_at + 8;
-        ok &= f->misfit >= 0 && f->misfit < codes && f->raw_at >= 0 && f->least >= 0 && f->exact >= 0;
-        ok &= time_end <= (f->exact ? f->exact : f->least) && (f->time_at >= 0 || f->time_at <= -8);
+        int64_t time_end = f->time_at == NO_TIME ? 0 : f->time_at < 0 ? -f->time_at : f->time_at + 8;
+        ok &= f->misfit >= 0 && f->misfit < codes && f->part_at >= 0 && f->items_at >= f->part_at;
+        ok &= time_end <= f->least && (f->time_at >= 0 || f->time_at <= -8) && f->least >= HEADER;
+        ok &= !f->alone || (f->alone == -1 && f->items_at <= f->least && f->part_at + 8 <= f->least + 4);
+        /* What does not fit goes on to another shape, and in the end to ODD, which every size fits. */
+        ok &= i == ODD ? f->least == HEADER && f->most == UINT16_MAX && !f->alone : f->misfit < i;
     }
     if (!ok || !empty)
         PyErr_SetString(PyExc_ValueError, "the tables of the catalogue do not fit each other");
@@ -274,6 +286,59 @@ static PyObject *core_walk(PyObject *module, PyObject *args) {
     PyBuffer_Release(&known);
     PyBuffer_Release(&side);
     PyBuffer_Release(&facts);
+    return answer;
+}
+
+PyDoc_STRVAR(group_doc, "group(codes, values, kinds, into)\n--\n\n"
+                        "Sorts the values by their codes. Returns (code, begin, end) of each code that occurs.");
+
+/* The codes that occur, each with the edges of its values in the sorted ones; `next` gets where each begins. */
+static PyObject *lay_out(const uint16_t *codes, Py_ssize_t count, Py_ssize_t kinds, Py_ssize_t *next) {
+    Py_ssize_t highest = 0, begin = 0;
+    for (Py_ssize_t i = 0; i < count; i++)
+        highest = codes[i] > highest ? codes[i] : highest;
+    if (highest >= kinds)
+        return PyErr_Format(PyExc_ValueError, "code %zd is not below %zd", highest, kinds);
+    for (Py_ssize_t i = 0; i < count; i++)
+        next[codes[i]]++;
+    PyObject *found = PyList_New(0);
+    for (Py_ssize_t kind = 0; found && kind <= highest; kind++) {
+        Py_ssize_t end = begin + next[kind];
+        PyObject *one = begin == end ? NULL : Py_BuildValue("nnn", kind, begin, end);
+        if (begin != end && (!one || PyList_Append(found, one)))
+            Py_CLEAR(found);
+        Py_XDECREF(one);
+        next[kind] = begin;
+        begin = end;
+    }
+    return found;
+}
+
+static PyObject *core_group(PyObject *module, PyObject *args) {
+    Py_buffer codes, values, into;
+    Py_ssize_t kinds;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "y*y*nw*:group", &codes, &values, &kinds, &into))
+        return NULL;
+    Py_ssize_t count = codes.len / 2, *next = kinds > 0 ? PyMem_Calloc((size_t)kinds, sizeof *next) : NULL;
+    PyObject *answer = NULL;
+    if (kinds > 0 && !next)
+        PyErr_NoMemory();
+    else if (kinds < 1 || values.len / 8 != count || into.len / 8 != count)
+        PyErr_Format(PyExc_ValueError, "%zd codes of %zd kinds, and %zd values", count, kinds, values.len / 8);
+    else
+        answer = lay_out(codes.buf, count, kinds, next);
+    if (answer) {
+        const uint16_t *code = codes.buf;
+        const int64_t *value = values.buf;
+        int64_t *to = into.buf;
+        for (Py_ssize_t i = 0; i < count; i++)
+            to[next[code[i]]++] = value[i];
+    }
+    PyMem_Free(next);
+    PyBuffer_Release(&codes);
+    PyBuffer_Release(&values);
+    PyBuffer_Release(&into);
     return answer;
 }
 
@@ -336,14 +401,15 @@ static PyObject *core_take_rows(PyObject *module, PyObject *args) {
 }
 
 PyDoc_STRVAR(take_spans_doc,
-             "take_spans(data, starts, lengths, into)\n--\n\nCopies so many bytes from each of the starts.");
+             "take_spans(data, starts, shift, edges, item, into)\n--\n\n"
+             "Copies items from shift bytes behind each start; record i has edges[i + 1] - edges[i] of them.");
 
-static int copy_spans(const Py_buffer *into, const Py_buffer *data, const int64_t *starts, const int64_t *lengths,
-                      Py_ssize_t count) {
+static int copy_spans(const Py_buffer *into, const Py_buffer *data, const int64_t *starts, const int64_t *edges,
+                      Py_ssize_t count, int64_t shift, int64_t item) {
     uint8_t *to = into->buf;
     const uint8_t *end = to + into->len;
     for (Py_ssize_t i = 0; i < count; i++) {
-        int64_t start = starts[i], length = lengths[i];
+        int64_t start = starts[i] + shift, length = (edges[i + 1] - edges[i]) * item;
         if (length < 0 || length > end - to || start < 0 || start > data->len || length > data->len - start)
             return 0;
         memcpy(to, (const uint8_t *)data->buf + start, (size_t)length);
@@ -353,17 +419,51 @@ static int copy_spans(const Py_buffer *into, const Py_buffer *data, const int64_
 }
 
 static PyObject *core_take_spans(PyObject *module, PyObject *args) {
-    Py_buffer data, starts, lengths, into;
+    Py_buffer data, starts, edges, into;
+    Py_ssize_t shift, item;
     (void)module;
-    if (!PyArg_ParseTuple(args, "y*y*y*w*:take_spans", &data, &starts, &lengths, &into))
+    if (!PyArg_ParseTuple(args, "y*y*ny*nw*:take_spans", &data, &starts, &shift, &edges, &item, &into))
         return NULL;
-    int ok = starts.len == lengths.len && copy_spans(&into, &data, starts.buf, lengths.buf, starts.len / 8);
+    Py_ssize_t count = starts.len / 8;
+    int ok = edges.len / 8 == count + 1 && item > 0 && item <= 64 &&
+             copy_spans(&into, &data, starts.buf, edges.buf, count, shift, item);
     if (!ok)
         PyErr_Format(PyExc_ValueError, "spans lie outside of %zd bytes, or are not %zd bytes in all", data.len, into.len);
     PyBuffer_Release(&data);
     PyBuffer_Release(&starts);
-    PyBuffer_Release(&lengths);
+    PyBuffer_Release(&edges);
     PyBuffer_Release(&into);
+    return ok ? Py_NewRef(Py_None) : NULL;
+}
+
+PyDoc_STRVAR(count_items_doc, "count_items(data, starts, at, head, item, edges)\n--\n\n"
+                              "Where the items of counted parts begin, laid end to end: edges has one more than starts.");
+
+static PyObject *core_count_items(PyObject *module, PyObject *args) {
+    Py_buffer data, starts, edges;
+    Py_ssize_t at, item;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "y*y*nnw*:count_items", &data, &starts, &at, &item, &edges))
+        return NULL;
+    facts_t f = {.item = item};
+    Py_ssize_t count = starts.len / 8;
+    const int64_t *start = starts.buf;
+    int64_t *edge = edges.buf, total = 0;
+    int ok = edges.len / 8 == count + 1 && at >= 0 && item > 0 && data.len >= at + 8 &&
+             !outside(start, count, data.len - at - 8);
+    for (Py_ssize_t i = 0; ok && i < count; i++) {
+        edge[i] = total;
+        uint64_t items = count_of(&f, load64((const uint8_t *)data.buf + start[i] + at));
+        ok = items <= UINT16_MAX; /* more than a record can hold */
+        total += (int64_t)items;
+    }
+    if (ok)
+        edge[count] = total;
+    else
+        PyErr_Format(PyExc_ValueError, "counts at %zd lie outside of %zd bytes, or are no counts", at, data.len);
+    PyBuffer_Release(&data);
+    PyBuffer_Release(&starts);
+    PyBuffer_Release(&edges);
     return ok ? Py_NewRef(Py_None) : NULL;
 }
 
@@ -412,6 +512,8 @@ static PyObject *core_store_release(PyObject *module, PyObject *args) {
 }
 
 static PyMethodDef functions[] = {
+    {"count_items", core_count_items, METH_VARARGS, count_items_doc},
+    {"group", core_group, METH_VARARGS, group_doc},
     {"load_acquire", core_load_acquire, METH_VARARGS, load_doc},
     {"store_release", core_store_release, METH_VARARGS, store_doc},
     {"take_rows", core_take_rows, METH_VARARGS, take_rows_doc},

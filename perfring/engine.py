@@ -38,11 +38,19 @@ class Core(Protocol):
         """Copies ``size`` bytes from each start."""
         ...
 
-    def take_spans(self, data: Any, starts: Any, lengths: Any, into: Any) -> None:
-        """Copies so many bytes from each start."""
+    def take_spans(self, data: Any, starts: Any, shift: int, edges: Any, item: int, into: Any) -> None:
+        """Copies items from behind each start."""
         ...
 
-    def walk(self, data: Any, length: int, known: Any, side: Any, shapes: Any) -> tuple[Any, ...]:
+    def group(self, codes: Any, values: Any, kinds: int, into: Any) -> list[tuple[int, int, int]]:
+        """Sorts values by their codes; the codes that occur, and where theirs begin and end."""
+        ...
+
+    def count_items(self, data: Any, starts: Any, at: int, item: int, edges: Any) -> None:
+        """Adds up the counts that stand in front of parts."""
+        ...
+
+    def walk(self, data: Any, length: int, *tables: Any) -> tuple[Any, ...]:
         """Finds the records of an image: see `perfring.columns.walk`."""
         ...
 

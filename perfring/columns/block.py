@@ -7,9 +7,12 @@ Neither makes an object of a record until somebody asks for one.
 from __future__ import annotations
 
 from bisect import bisect_left
+from functools import cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 import numpy as np
+
+from perfring.columns.gather import group
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,8 +41,6 @@ class Block:
         catalogue: what the codes mean.
         keys: times in nanoseconds, ascending; -1 where there is none.
     """
-
-    __slots__ = ("_decoder", "_rows", "_walked", "catalogue", "cpu", "image", "keys", "position")
 
     def __init__(
         self, image: Image, walked: Walked, catalogue: Catalogue, decoder: Decoder, *, cpu: int, position: int
@@ -89,12 +90,32 @@ class Block:
             return self._walked.codes
         return self._walked.codes[low:high] if self._rows is None else self._walked.codes[self._rows[low:high]]
 
+    def by_code(self, low: int, high: int) -> dict[int, Offsets]:
+        """Where the records of each code begin, in time order."""
+        if self._rows is None and high - low == len(self):
+            return self._groups
+        return group(self.codes(low, high), self.starts(low, high), len(self.catalogue.shapes))
+
+    @cached_property
+    def _groups(self) -> dict[int, Offsets]:
+        walked = self._walked
+        assert walked.starts is not None
+        return group(walked.codes, walked.starts, len(self.catalogue.shapes))
+
     def starts(self, low: int, high: int) -> Offsets:
         """Where these records begin in the image."""
         if self._walked.starts is None:
             first = np.arange(low, high) if self._rows is None else self._rows[low:high]
             return first * self._walked.stride
         return self._walked.starts[low:high] if self._rows is None else self._walked.starts[self._rows[low:high]]
+
+    def places(self, low: int, high: int, starts: Offsets) -> Offsets:
+        """Which of the records ``low`` to ``high``, counted from ``low``, begin there."""
+        every = self.starts(low, high)
+        if self._rows is None:
+            return np.searchsorted(every, starts)
+        order = np.argsort(every)
+        return order[np.searchsorted(every, starts, sorter=order)]
 
     def stride(self, low: int) -> tuple[int, int] | None:
         """Where record ``low`` begins, and how far the next one lies from it, if that is the same for all."""
@@ -148,17 +169,11 @@ class Run(NamedTuple):
         """The records as objects, made one by one."""
         return self.block.records(self.low, self.high)
 
-    def by_code(self) -> Iterator[tuple[int, Offsets | None]]:
-        """Each code, and which of these records have it (None: all), ascending."""
-        codes = self.block.codes(self.low, self.high)
+    def by_code(self) -> list[tuple[int, Offsets | None]]:
+        """Each code, and where the records that have it begin; None for all, a fixed stride apart."""
         if self.block.uniform:
-            yield int(codes[0]), None
-            return
-        order = np.argsort(codes, kind="stable")
-        sorted_codes = codes[order]
-        edges = np.flatnonzero(sorted_codes[1:] != sorted_codes[:-1]) + 1
-        for rows in np.split(order, edges):
-            yield int(codes[rows[0]]), rows
+            return [(int(self.block.codes(self.low, self.high)[0]), None)]
+        return [*self.block.by_code(self.low, self.high).items()]
 
 
 Group: TypeAlias = tuple[Run, ...]

@@ -29,6 +29,9 @@ ODD: Final = 0
 """The code of a record that has no shape, or does not fit it."""
 SIDE_TYPES: Final = 32
 """Types of side-band that are looked up, those of perf_event.h with room for more."""
+_HEADER_SIZE: Final = abi.HEADER.size
+_LARGEST: Final = (1 << 16) - 1
+"""What the u16 of a header can say."""
 _NO_TIME: Final = 1 << 20
 _BUILD_ID_ROW: Final = 0
 """No record has type 0: its place is that of MMAP2 with a build id."""
@@ -49,13 +52,13 @@ class Catalogue:
         ids: the known event ids, ascending.
         sample_codes: for each id, and in the last place for an unknown one.
         side_codes: for each id, and an unknown one, and each type.
-        exact, least, time_at, raw_at, raw_alone: of each code, as `Shape` has them; ``time_at`` is `no_time` where there
-            is none.
-        raw_least: of each code, the bytes of raw data that its tracepoint has at least.
+        least, most: of each code, the bytes that a record has.
+        time_at: of each code, as in `Shape`; `no_time` where there is none.
         misfit: of each code, that of samples whose raw data does not fit the format.
         tables: all of that, as the compiled walk reads it.
         lost: the codes of PERF_RECORD_LOST.
-        checked: the codes whose parts must be looked at.
+        checked: the codes whose parts must be looked at one by one.
+        alone: the codes whose one part must reach to the end of the record; the compiled walk sees to that.
         identified: the records tell ids.
         writer_told: so do those that are no samples.
     """
@@ -64,7 +67,7 @@ class Catalogue:
 
     def __init__(self, layouts: Mapping[int, EventLayout] | None, default: EventLayout) -> None:
         self.shapes: list[Shape | None] = [None]
-        self._facts: list[tuple[int, ...]] = [(0, 0, _NO_TIME, 0, 0, 0, ODD)]
+        self._facts: list[tuple[int, ...]] = [(_HEADER_SIZE, _LARGEST, _NO_TIME, 0, 0, 0, 0, ODD)]
         self._samples: dict[object, int] = {}
         self._forms: dict[tuple[int, bool], list[int]] = {}
         by_id = layouts or {}
@@ -76,23 +79,33 @@ class Catalogue:
         last = ODD if self.identified else self._sample_code(default)
         self.sample_codes = np.array([*map(self._sample_code, chosen), last], np.uint16)
         self.side_codes = np.array([self._side_codes(layout) for layout in [*chosen, default]], np.uint16)
-        self._table: NDArray[np.int32] = np.array(self._facts, np.int32).T.copy()
+        self._facts_by_code: NDArray[np.int64] = np.array(self._facts, np.int64)
+        self.least, self.most, self.time_at, *_, misfit = self._facts_by_code.T.copy()
+        self.misfit = misfit.astype(np.uint16)
         self.tables = self._for_the_compiled_walk()
-        self.exact, self.least, self.time_at, self.raw_at, self.raw_least, alone, misfit = self._table
-        self.raw_alone, self.misfit = alone.astype(np.bool_), misfit.astype(np.uint16)
-        self.lost = [code for code, shape in enumerate(self.shapes) if shape is not None and shape.kind == "lost"]
-        self.checked = {code for code, shape in enumerate(self.shapes) if shape is not None and _is_checked(shape)}
+        made = [(code, shape) for code, shape in enumerate(self.shapes) if shape is not None]
+        self.lost = [code for code, shape in made if shape.kind == "lost"]
+        self.alone = [code for code, shape in made if shape.alone is not None]
+        self.checked = [
+            code for code, shape in made if code not in self.alone and any(part.can_misfit for part in shape.parts)
+        ]
         self._base = int(self.ids[0]) if known else 0
         self._direct = self._make_direct()
 
     def slots(self, ids: NDArray[np.uint64]) -> NDArray[np.intp]:
         """The place of each id in `sample_codes` and `side_codes`."""
+        if not self.identified:
+            return np.full(len(ids), -1)
         if self._direct is not None:
             # The difference of a smaller id wraps to a large number: that, too, is beyond the last.
             return self._direct[np.minimum(ids - np.uint64(self._base), np.uint64(len(self._direct) - 1))]
         found = np.searchsorted(self.ids, ids)
         known = self.ids[np.minimum(found, len(self.ids) - 1)] == ids
         return np.where(known, found, len(self.ids))
+
+    def sample_code(self, ids: NDArray[np.uint64]) -> NDArray[np.uint16]:
+        """The code of samples with these ids."""
+        return self.sample_codes[self.slots(ids)]
 
     def _for_the_compiled_walk(self) -> tuple[Any, ...]:
         """The tables that ``walk`` in _core.c reads: ids by hash, side-band codes, and a row of 8 numbers a code."""
@@ -105,10 +118,8 @@ class Catalogue:
             while known["sample"][place] != _EMPTY:
                 place = (place + 1) % slots
             known[place] = (event_id, self.sample_codes[row], row)
-        facts = np.zeros((len(self.shapes), 8), np.int32)
-        facts[:, : len(self._table)] = self._table.T
         nobody = (int(self.sample_codes[unknown]), unknown)
-        return known, self.side_codes, facts, nobody, (self.identified, self.writer_told)
+        return known, self.side_codes, self._facts_by_code, nobody, (self.identified, self.writer_told)
 
     def _make_direct(self) -> NDArray[np.intp] | None:
         """A table over all ids between the first and the last: a kernel hands them out one after the other."""
@@ -144,10 +155,10 @@ class Catalogue:
     def _add(self, shape: Shape, misfit: int = ODD) -> int:
         shape = self._with_a_name_of_its_own(shape)
         time_at = _NO_TIME if shape.time_at is None else shape.time_at
-        raw_least = shape.least - shape.raw_at - 4 if shape.raw_at else 0
         self.shapes.append(shape)
-        numbers = (shape.exact, shape.least, time_at, shape.raw_at, raw_least)
-        self._facts.append((*numbers, shape.raw_alone, misfit))
+        alone = shape.alone
+        part = (shape.parts_at, shape.parts_at + alone.head, alone.item, -1) if alone is not None else (0, 0, 0, 0)
+        self._facts.append((shape.least, shape.exact or _LARGEST, time_at, *part, misfit))
         return len(self.shapes) - 1
 
     def _with_a_name_of_its_own(self, shape: Shape) -> Shape:
@@ -163,7 +174,3 @@ def _hashed(event_id: int, slots: int) -> int:
 
 
 _TRAILER_BITS: Final = sum(part.bits for part in abi.SAMPLE_ID_PARTS)
-
-
-def _is_checked(shape: Shape) -> bool:
-    return not shape.raw_alone and any(part.can_misfit for part in shape.parts)

@@ -36,13 +36,15 @@ class Image:
     Attributes:
         data: the same.
         length: without the padding.
+        words: the same as u64, as far as there are whole ones.
     """
 
-    __slots__ = ("_halves", "_words", "data", "length")
+    __slots__ = ("_halves", "_words", "data", "length", "words")
 
     def __init__(self, data: Bytes) -> None:
         self.data = data
         self.length = len(data) - PADDING
+        self.words: NDArray[np.uint64] = data[: len(data) & ~7].view("=u8")
         self._words: NDArray[np.uint64] = _at_every_byte(data, np.dtype("=u8"))
         self._halves: NDArray[np.uint32] = _at_every_byte(data, np.dtype("=u4"))
 

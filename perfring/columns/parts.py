@@ -11,7 +11,7 @@ marked.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -93,9 +93,19 @@ class Part:
 
     Attributes:
         name: what `Sample`, or the class of the record, calls it.
+        head: when the part is a count and so many items, the bytes of the count; else 0.
+        item: the bytes of an item then, a power of two.
     """
 
+    head: ClassVar[int] = 0
+    item: ClassVar[int] = 0
+
     name: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its columns: the keys of `Found.columns`."""
+        return (self.name,)
 
     @property
     def can_misfit(self) -> bool:
@@ -135,6 +145,7 @@ class Chain(Part):
     """PERF_SAMPLE_CALLCHAIN: a count and as many addresses."""
 
     __slots__ = ()
+    head, item = 8, 8
 
     def find(self, rows: Rows, at: Offsets) -> Found:
         """The addresses."""
@@ -146,6 +157,7 @@ class Raw(Part):
     """PERF_SAMPLE_RAW: a u32 size and so many bytes, with the kernel's padding among them."""
 
     __slots__ = ()
+    head, item = 4, 1
 
     def find(self, rows: Rows, at: Offsets) -> Found:
         """The bytes."""
@@ -159,6 +171,11 @@ class Stack(Part):
     """PERF_SAMPLE_STACK_USER: a size, the bytes, and how many of them count; the last is left out when there are none."""
 
     __slots__ = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The bytes, and how many of them count."""
+        return self.name, f"{self.name}_used"
 
     def find(self, rows: Rows, at: Offsets) -> Found:
         """The bytes, all of them, and ``NAME_used``."""
@@ -189,6 +206,11 @@ class Registers(Part):
 
     registers: int
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The registers, and which ABI they are of."""
+        return self.name, f"{self.name}_abi"
+
     def find(self, rows: Rows, at: Offsets) -> Found:
         """The registers in the order of their bits, none where the ABI is NONE, and ``NAME_abi``."""
         counts = np.where(rows.image.u64(at) != 0, self.registers, 0).astype(np.int64)
@@ -203,6 +225,12 @@ class Branches(Part):
 
     indexed: bool
     counted: bool
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The branches, and what else the event asks for."""
+        others = (("index", self.indexed), ("counters", self.counted))
+        return self.name, *(f"{self.name}_{other}" for other, asked in others if asked)
 
     def find(self, rows: Rows, at: Offsets) -> Found:
         """The branches; ``NAME_index`` and ``NAME_counters`` where the event asks for them."""
@@ -224,6 +252,13 @@ class Read(Part):
     """PERF_SAMPLE_READ: ``struct read_format``; of a group, its words as they are."""
 
     read_format: int
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The numbers; of a group its words."""
+        if self.read_format & PERF_FORMAT_GROUP:
+            return (self.name,)
+        return tuple(f"{self.name}.{name}" for name in read_counter_names(self.read_format))
 
     def find(self, rows: Rows, at: Offsets) -> Found:
         """``read.value``, ``read.id`` ...; of a group ``read``: the counters, as u64 words."""
@@ -257,7 +292,7 @@ class Text(Part):
         """The bytes before the NUL."""
         room = np.maximum(rows.ends - at, 0)
         edges = np.concatenate(([0], np.cumsum(room)))
-        nuls = np.flatnonzero(take_spans(rows.image.data, at, room) == 0)
+        nuls = np.flatnonzero(take_spans(rows.image.data, at, edges) == 0)
         first = np.append(nuls, edges[-1])[np.searchsorted(nuls, edges[:-1])]
         lengths = np.minimum(first - edges[:-1], room)
         return Found({self.name: Span(_U8, at, lengths)}, rows.ends, at <= rows.ends)
@@ -284,16 +319,16 @@ class BuildIdName(Text):
 class Counted(Part):
     """Items whose count stands in a field in front, at a fixed place of the record."""
 
-    item: np.dtype[Any]
+    dtype: np.dtype[Any]
     count_at: int
 
     def find(self, rows: Rows, at: Offsets) -> Found:
         """The items."""
         counts = rows.image.u64(rows.starts + self.count_at)
-        room = (rows.ends - at) // self.item.itemsize
+        room = (rows.ends - at) // self.dtype.itemsize
         fits = (room >= 0) & (counts <= np.maximum(room, 0).astype(np.uint64))
         kept = np.where(fits, counts.astype(np.int64), 0)
-        return Found({self.name: Span(self.item, at, kept)}, rows.ends, fits)
+        return Found({self.name: Span(self.dtype, at, kept)}, rows.ends, fits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,6 +336,11 @@ class Code(Part):
     """The bytes of a TEXT_POKE: the old code, and right behind it the new; their lengths are u16, one behind the other."""
 
     lengths_at: int
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Both codes."""
+        return "old", "new"
 
     def find(self, rows: Rows, at: Offsets) -> Found:
         """``old`` and ``new``."""

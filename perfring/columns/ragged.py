@@ -42,9 +42,15 @@ class Ragged:
     @classmethod
     def gathered(cls, data: Bytes, dtype: np.dtype[Any], starts: Offsets, counts: Offsets) -> Ragged:
         """Copies so many items from each of these places of an image."""
-        offsets = np.concatenate(([0], np.cumsum(counts)))
-        values = take_spans(data, starts, counts * dtype.itemsize)
-        return cls(offsets, values.view(dtype) if len(values) else np.zeros(0, dtype))
+        return cls.laid_end_to_end(data, dtype, starts, np.concatenate(([0], np.cumsum(counts))))
+
+    @classmethod
+    def laid_end_to_end(
+        cls, data: Bytes, dtype: np.dtype[Any], starts: Offsets, offsets: Offsets, *, shift: int = 0
+    ) -> Ragged:
+        """Copies items from ``shift`` bytes behind each start; their counts, added up, are the offsets."""
+        values = take_spans(data, starts, offsets, item=dtype.itemsize, shift=shift)
+        return cls(offsets, values.view(dtype))
 
     @classmethod
     def joined(cls, columns: Iterable[Ragged]) -> Ragged:

@@ -51,8 +51,7 @@ class Shape:
         time_at: the offset of the time: from the start, or negative from the end; None where there is no time.
         least: the bytes that it has at least.
         exact: the bytes that it always has; 0 where that varies.
-        raw_at: where the size of the raw data stands, when that is a fixed place; else 0.
-        raw_alone: nothing but raw data, at a fixed place, is behind the numbers.
+        parts_at: where the parts begin; the payload of a tracepoint can be part of `fixed` and of the first part.
         format: the tracepoint's format, when the samples have its payload.
         strict: the parts must end where the record does.
     """
@@ -65,15 +64,19 @@ class Shape:
     time_at: int | None = None
     least: int = _HEADER_SIZE
     exact: int = 0
-    raw_at: int = 0
-    raw_alone: bool = False
+    parts_at: int = 0
     format: TracepointFormat | None = None
     strict: bool = False
 
     @property
-    def parts_at(self) -> int:
-        """Where the first part begins."""
-        return self.raw_at or self.fixed.itemsize
+    def alone(self) -> p.Part | None:
+        """The part behind the numbers, when there is just one, and the record ends with it."""
+        return self.parts[0] if self.strict and len(self.parts) == 1 and self.parts[0].head else None
+
+    @property
+    def part_names(self) -> tuple[str, ...]:
+        """The columns of the parts."""
+        return tuple(name for part in self.parts for name in part.names)
 
     @property
     def text(self) -> frozenset[str]:
@@ -106,7 +109,7 @@ def sample_shape(layout: EventLayout, *, with_format: bool = True) -> Shape:
     behind = [_part_of(part, layout) for part in sample_parts[len(leading) :]]
     known = layout.format if with_format and layout.sample_type & abi.PERF_SAMPLE_RAW else None
     raw_first = bool(behind) and isinstance(behind[0], p.Raw)
-    least = end + 4 * raw_first
+    least = end + sum(part.head for part in behind[:1])
     if known is not None and raw_first:
         payload = payload_dtype(known)
         fields.append(("fields", payload, least))
@@ -114,13 +117,12 @@ def sample_shape(layout: EventLayout, *, with_format: bool = True) -> Shape:
     return Shape(
         name=layout.name if with_format else f"{layout.name}:raw",
         kind="sample",
-        fixed=_structure([*_HEADER_FIELDS, *fields], least),
+        fixed=_structure([*_HEADER_FIELDS, *fields], least if known is not None and raw_first else end),
         parts=tuple(behind),
         time_at=_offset_of("time", fields),
         least=least,
         exact=0 if behind else end,
-        raw_at=end if raw_first else 0,
-        raw_alone=raw_first and len(behind) == 1,
+        parts_at=end,
         format=known,
         strict=True,
     )
@@ -148,6 +150,7 @@ def side_band_shape(record_type: int, layout: EventLayout, *, build_id: bool = F
         kind=kind.kind,
         fixed=_structure([*_HEADER_FIELDS, *fields], end),
         parts=tuple(_body_part(record_type, field, fields) for field in body[len(leading) :]),
+        parts_at=end,
         trailer=_structure(kept, length) if length else None,
         time_at=time_at,
         least=end + length,

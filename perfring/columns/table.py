@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from perfring.columns import export
-from perfring.columns.gather import take_rows
-from perfring.columns.parts import Rows, Span
+from perfring.columns.gather import count_items, take_rows
+from perfring.columns.parts import Part, Rows, Span
 from perfring.columns.payload import dynamic_dtype, payload_dtype
 from perfring.columns.ragged import Ragged
 
@@ -36,17 +36,28 @@ class Source(NamedTuple):
     run: Run
     shape: Shape
     chosen: Offsets | None
-    """Which of the run; None means all."""
+    """Where they begin in the image; None means all of the run."""
     ranks: Callable[[], Offsets]
 
-    def pick(self, whole: NDArray[Any]) -> NDArray[Any]:
-        """Of something that there is for each record of the run."""
-        return whole if self.chosen is None else whole[self.chosen]
+    @property
+    def count(self) -> int:
+        """How many records."""
+        return self.run.count if self.chosen is None else len(self.chosen)
 
     @property
     def starts(self) -> Offsets:
         """Where the records begin in the image."""
-        return self.pick(self.run.block.starts(self.run.low, self.run.high))
+        return self.run.block.starts(self.run.low, self.run.high) if self.chosen is None else self.chosen
+
+    def pick(self, whole: NDArray[Any]) -> NDArray[Any]:
+        """Of something that there is for each record of the run."""
+        if self.chosen is None:
+            return whole
+        return whole[self.run.block.places(self.run.low, self.run.high, self.chosen)]
+
+    def keys(self) -> NDArray[np.int64]:
+        """The times, ascending."""
+        return self.pick(self.run.keys)
 
     def fixed(self) -> NDArray[Any]:
         """The numbers in front, and what else has a fixed place: a view where the records allow it."""
@@ -94,7 +105,7 @@ class Columns:
         self._loaded: dict[str, NDArray[Any] | Ragged] = {}
 
     def __len__(self) -> int:
-        return sum(_count(source) for group in self._groups for source in group)
+        return sum(source.count for group in self._groups for source in group)
 
     def __repr__(self) -> str:
         return f"<Columns {self.name!r}: {len(self)} records, {', '.join(self.names)}>"
@@ -213,9 +224,9 @@ class Columns:
     def _spans(self) -> list[list[dict[str, Span]]]:
         return [[source.spans() for source in group] for group in self._groups]
 
-    @cached_property
+    @property
     def _part_names(self) -> tuple[str, ...]:
-        return tuple(self._spans[0][0]) if self._shape.parts else ()
+        return self._shape.part_names
 
     @cached_property
     def _trailer(self) -> NDArray[Any]:
@@ -239,6 +250,9 @@ class Columns:
         )
 
     def _load_part(self, name: str) -> NDArray[Any] | Ragged:
+        alone = self._shape.alone
+        if alone is not None:  # nothing else has to be found before
+            return self._joined_ragged([[_alone_items(source, alone) for source in group] for group in self._groups])
         first = self._spans[0][0][name]
         found = [
             [(source, spans[name]) for source, spans in zip(group, measured, strict=True)]
@@ -259,8 +273,8 @@ class Columns:
         """How the sources of each group are merged; None where there is one."""
         found: list[Offsets | None] = []
         for group in self._groups:
-            keys = [source.pick(source.run.keys) for source in group]
-            found.append(None if len(keys) == 1 else np.argsort(np.concatenate(keys), kind="stable"))
+            keys = [source.keys() for source in group] if len(group) > 1 else []
+            found.append(np.argsort(np.concatenate(keys), kind="stable") if keys else None)
         return found
 
     def _joined(self, groups: list[list[NDArray[Any]]]) -> NDArray[Any]:
@@ -277,14 +291,10 @@ class Columns:
         )
 
 
-def _count(source: Source) -> int:
-    return source.run.count if source.chosen is None else len(source.chosen)
-
-
 def _of_ring(source: Source, name: str) -> NDArray[Any]:
     block = source.run.block
     if name == "cpu":
-        return np.full(_count(source), block.cpu, np.int32)
+        return np.full(source.count, block.cpu, np.int32)
     return source.starts.astype(np.uint64) + np.uint64(block.position)  # wraps as the positions of a ring do
 
 
@@ -295,6 +305,12 @@ def _words(source: Source, span: Span) -> NDArray[Any]:
 def _items(source: Source, span: Span) -> Ragged:
     counts = np.zeros(0, np.int64) if span.counts is None else span.counts
     return Ragged.gathered(source.run.block.image.data, span.dtype, span.starts, counts)
+
+
+def _alone_items(source: Source, part: Part) -> Ragged:
+    image, starts, at = source.run.block.image, source.starts, source.shape.parts_at
+    edges = count_items(image, starts, at, part)
+    return Ragged.laid_end_to_end(image.data, np.dtype(f"=u{part.item}"), starts, edges, shift=at + part.head)
 
 
 def _dynamic_fields(shape: Shape) -> list[TracepointField]:

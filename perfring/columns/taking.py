@@ -57,9 +57,7 @@ class ColumnTaker:
             The block, None without a sound record; and how many bytes the records and the bad ones took.
         """
         catalogue = self._current()
-        walked = walk(image, catalogue)
-        for code in catalogue.checked:
-            walked = _checked(image, catalogue, code, walked)
+        walked = _checked(image, catalogue, walk(image, catalogue))
         if walked.starts is not None and not walked.codes.all():
             walked = self._look_at_odd(image, walked, cpu, position, on_bad)
         end, length = walked.end, image.length
@@ -107,18 +105,20 @@ class ColumnTaker:
 _LATEST: Final = (1 << 63) - 1
 
 
-def _checked(image: Image, catalogue: Catalogue, code: int, walked: Walked) -> Walked:
-    """Looks at the parts of all records of a code; those that do not fit get another one."""
-    shape = catalogue.shapes[code]
-    chosen = np.flatnonzero(walked.codes == code)
-    if shape is None or walked.starts is None or not len(chosen):
+def _checked(image: Image, catalogue: Catalogue, walked: Walked) -> Walked:
+    """Looks at the parts of all records that have several; those that do not fit get another code."""
+    if walked.starts is None:
         return walked
-    fits, payload_fits = _fitting(image, shape, walked.starts[chosen])
-    if not fits.all() or not payload_fits.all():
-        codes = np.array(walked.codes)
-        codes[chosen[~payload_fits]] = catalogue.misfit[code]
-        codes[chosen[~fits]] = ODD
-        return walked._replace(codes=codes)
+    for code in catalogue.checked:
+        shape, chosen = catalogue.shapes[code], np.flatnonzero(walked.codes == code)
+        if shape is None or not len(chosen):
+            continue
+        fits, payload_fits = _fitting(image, shape, walked.starts[chosen])
+        if not fits.all() or not payload_fits.all():
+            codes = np.array(walked.codes)
+            codes[chosen[~payload_fits]] = catalogue.misfit[code]
+            codes[chosen[~fits]] = ODD
+            walked = walked._replace(codes=codes)
     return walked
 
 

@@ -17,6 +17,7 @@ record is of an unknown type, single steps lead on to the next candidate::
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -31,15 +32,29 @@ if TYPE_CHECKING:
 
     from perfring.columns.catalogue import Catalogue
     from perfring.columns.image import Image, Offsets
+    from perfring.columns.parts import Part
 
 __all__ = ["Walked", "is_ascending", "walk"]
 
-_HIGHEST_TYPE: Final = max(*abi.RECORD_BODIES, abi.PERF_RECORD_SAMPLE)
 _HEADER: Final = abi.HEADER
 _SAMPLE: Final = abi.PERF_RECORD_SAMPLE
 _FEWEST: Final = 4
 """Records that are worth a look for a stride."""
-_ALL_BUT_MISC: Final = np.frombuffer(_HEADER.pack(0xFFFF_FFFF, 0, 0xFFFF), np.uint64)[0]
+_WORD: Final = np.dtype("=u8")
+_HALF_WORD: Final = 4
+_LARGEST_WORDS: Final = 1 << 13
+"""Words that the largest size in a header can reach beyond the end."""
+
+
+def _as_word(record_type: int, size: int) -> np.uint64:
+    return np.uint64(int.from_bytes(_HEADER.pack(record_type, 0, size), sys.byteorder))
+
+
+# A header as one word: bits that are not set in any, since types are few and sizes multiples of 8 (K5), and bits of
+# which some are set in each, since it is at least 8 bytes long.
+_NEVER_SET: Final = _as_word(0xFFFF_FFE0, 7)
+_SOME_SET: Final = _as_word(0, 0xFFF8)
+_TYPE_AND_SIZE: Final = _as_word(0xFFFF_FFFF, 0xFFFF)
 _LATEST: Final = np.uint64((1 << 63) - 1)
 
 
@@ -80,19 +95,18 @@ def _walk_uniform(image: Image, catalogue: Catalogue) -> Walked | None:
     """All records, when they are samples of one event and of one size."""
     if image.length < _FEWEST * _HEADER.size:
         return None
-    record_type, _, size = _HEADER.unpack_from(image.data, 0)
+    record_type, _, size = _HEADER.unpack_from(image.data.data, 0)
     count = image.length // size if size >= 2 * _HEADER.size and not size & 7 else 0
     if record_type != _SAMPLE or count < _FEWEST:
         return None
-    code = int(catalogue.sample_codes[catalogue.slots(image.u64(np.array([8])))[0] if catalogue.identified else -1])
+    code = int(catalogue.sample_codes[catalogue.slots(image.u64(np.array([8])))[0]])
     shape = catalogue.shapes[code]
-    if shape is None or shape.time_at is None or not (shape.exact == size or shape.raw_alone):
+    if shape is None or shape.time_at is None or size < shape.least or not (shape.exact == size or shape.alone):
         return None
-    end = count * size
-    views = _Strides(image, size, count)
+    views, end = _Strides(image, size, count), count * size
     if not views.alike(catalogue.identified) or not _cut_off(image, end, size):
         return None
-    if shape.raw_alone and (size < shape.least or not views.all_are(shape.raw_at, size - shape.raw_at - 4)):
+    if shape.alone is not None and not views.all_reach_the_end(shape.parts_at, shape.alone):
         return None
     keys = _as_keys(views.words(shape.time_at))
     return Walked(end, keys, np.full(1, code, np.uint16), None, is_ascending(keys), size)
@@ -107,76 +121,78 @@ class _Strides:
         self._image, self._size, self._count = image, size, count
 
     def words(self, at: int) -> NDArray[np.uint64]:
-        return self._image.strided(np.dtype("=u8"), at, self._size, self._count)
+        return self._image.strided(_WORD, at, self._size, self._count)
 
     def alike(self, identified: bool) -> bool:
         """Whether all have the first one's type and size, and its id."""
         heads = self.words(0)
-        same = bool((heads == heads[0]).all()) or bool((((heads ^ heads[0]) & _ALL_BUT_MISC) == 0).all())
+        same = bool((heads == heads[0]).all()) or bool((((heads ^ heads[0]) & _TYPE_AND_SIZE) == 0).all())
         return same and not (identified and (self.words(8) != self.words(8)[0]).any())
 
-    def all_are(self, at: int, number: int) -> bool:
-        """Whether the u32 at this place is always this number."""
-        return bool((self._image.strided(np.dtype("=u4"), at, self._size, self._count) == number).all())
+    def all_reach_the_end(self, at: int, part: Part) -> bool:
+        """Whether the count of a part always fits what is left of the record."""
+        counts = self._image.strided(np.dtype(f"=u{part.head}"), at, self._size, self._count)
+        return bool((counts == (self._size - at - part.head) // part.item).all())
 
 
 def _cut_off(image: Image, end: int, size: int) -> bool:
     """Whether there is nothing behind the last record but another one of this size, cut off."""
     if image.length - end < _HEADER.size:
         return image.length == end
-    return bool(_HEADER.unpack_from(image.data, end)[2] == size)
+    return bool(_HEADER.unpack_from(image.data.data, end)[2] == size)
 
 
 def _walk_linked(image: Image, catalogue: Catalogue) -> Walked:
-    starts, end = _boundaries(image)
-    sizes = _sizes(image)[starts >> 3].astype(np.int64)
-    codes = _checked_sizes(image, catalogue, starts, sizes, _classify(image, catalogue, starts, sizes))
+    places, end = _boundaries(image)
+    sizes = image.data[: image.length & ~7].view("=u2")[3::4][places].astype(np.int64)
+    codes = _classify(image, catalogue, places, sizes)
+    wrong = (sizes < catalogue.least[codes]) | (sizes > catalogue.most[codes])
+    if wrong.any():
+        codes = _recoded(catalogue, codes, sizes, wrong)
+    starts = places << 3
     time_at = catalogue.time_at[codes]
+    at = starts + np.where(time_at < 0, time_at + sizes, time_at)
     timeless = time_at == catalogue.no_time
-    place = starts + np.where(time_at < 0, time_at + sizes, time_at)
-    if not timeless.any():
-        keys = _as_keys(image.u64(place))
-    else:
-        keys = _as_keys(image.u64(np.where(timeless, 0, place)))
+    some = bool(timeless.any())
+    keys = _as_keys(image.words[(np.where(timeless, 0, at) if some else at) >> 3])
+    if some:
         keys[timeless] = -1
+    codes = _end_with_their_part(image, catalogue, codes, starts, sizes)
     return Walked(end, keys, codes, starts, is_ascending(keys))
 
 
-def _sizes(image: Image) -> NDArray[np.uint16]:
-    """The size that each word would have as a header."""
-    return image.data[: image.length & ~7].view("=u2")[3::4]
-
-
 def _boundaries(image: Image) -> tuple[Offsets, int]:
-    """Where records begin, and where the last whole one ends."""
+    """Where records begin, and where the last whole one ends, in words."""
     words = image.length >> 3
-    types, sizes = image.data[: words << 3].view("=u4")[0::2], _sizes(image)
-    candidates = np.flatnonzero(types - np.uint32(1) < _HIGHEST_TYPE)  # 0 wraps to the largest number
-    possible = sizes[candidates]
-    sound = ((possible & 7) == 0) & (possible >= _HEADER.size)
-    if not sound.all():
-        candidates, possible = candidates[sound], possible[sound]
-    ends = candidates + (possible >> 3)
+    heads = image.words[:words]
+    candidates = np.flatnonzero(((heads & _NEVER_SET) == 0) & ((heads & _SOME_SET) != 0))
+    ends = candidates + (image.data[: words << 3].view("=u2")[3::4][candidates] >> 3)
+    if not (ends[:-1] == candidates[1:]).all():
+        # Most of what only looks like a header is the end of nothing.
+        ending = np.zeros(words + _LARGEST_WORDS, np.bool_)
+        ending[ends] = ending[0] = True
+        kept = ending[candidates]
+        candidates, ends = candidates[kept], ends[kept]
     breaks = np.flatnonzero(ends[:-1] != candidates[1:])
     if not len(breaks) and len(candidates) and not candidates[0] and ends[-1] == words:
-        return candidates << 3, words << 3
+        return candidates, words << 3
     return _follow(image, candidates, ends, breaks)
 
 
 def _follow(image: Image, candidates: Offsets, ends: Offsets, breaks: Offsets) -> tuple[Offsets, int]:
     """Goes from chain to chain, in single steps where there is none."""
-    words = image.length >> 3
+    words, data = image.length >> 3, image.data.data
     last_of_chain = [*breaks.tolist(), len(candidates) - 1]
     chains: list[Any] = []
     at = 0
     while at < words:
-        index = int(np.searchsorted(candidates, at))
+        index = bisect_left(candidates, at)
         if index < len(candidates) and candidates[index] == at:
             last = last_of_chain[bisect_left(last_of_chain, index)]
             chains.append(candidates[index : last + 1])
             begin, at = int(candidates[last]), int(ends[last])
         else:
-            size = _HEADER.unpack_from(image.data, at << 3)[2]
+            size = _HEADER.unpack_from(data, at << 3)[2]
             if size < _HEADER.size or size & 7:
                 break
             chains.append([at])
@@ -184,44 +200,53 @@ def _follow(image: Image, candidates: Offsets, ends: Offsets, breaks: Offsets) -
         if at > words:  # that one goes on behind the image
             chains[-1], at = chains[-1][:-1], begin
             break
-    return np.concatenate([np.zeros(0, np.int64), *chains]).astype(np.int64) << 3, at << 3
+    return np.concatenate([np.zeros(0, np.int64), *chains]).astype(np.int64), at << 3
 
 
-def _classify(image: Image, catalogue: Catalogue, starts: Offsets, sizes: Offsets) -> NDArray[np.uint16]:
+def _classify(image: Image, catalogue: Catalogue, places: Offsets, sizes: Offsets) -> NDArray[np.uint16]:
     """The code of each record, by its id and type."""
-    types = image.u32(starts)
-    samples = types == _SAMPLE
-    if samples.all():
-        slots = catalogue.slots(image.u64(starts + 8)) if catalogue.identified else np.full(len(starts), -1)
-        return catalogue.sample_codes[slots]
-    told = samples | (catalogue.writer_told & (sizes >= 2 * _HEADER.size))
-    ids = image.u64(np.where(samples, starts + 8, starts + sizes - 8))
-    slots = np.where(told, catalogue.slots(ids), -1) if catalogue.identified else np.full(len(starts), -1)
+    types = image.data[: image.length & ~7].view("=u4")[0::2][places]
+    codes = catalogue.sample_code(image.words[places + 1])  # of a record of 8 bytes: the next one, or the padding
+    others = np.flatnonzero(types != _SAMPLE)
+    if len(others):
+        codes[others] = _classify_others(image, catalogue, places[others], sizes[others], types[others])
+    return codes
+
+
+def _classify_others(
+    image: Image, catalogue: Catalogue, places: Offsets, sizes: Offsets, types: NDArray[np.uint32]
+) -> NDArray[np.uint16]:
+    """The codes of records that are no samples."""
+    slots = np.full(len(places), -1)
+    if catalogue.writer_told:
+        slots = np.where(sizes >= 2 * _HEADER.size, catalogue.slots(image.words[places + (sizes >> 3) - 1]), -1)
     # A build id takes the place of the type that no record has.
-    misc = image.data[: image.length & ~7].view("=u2")[2::4][starts >> 3]
+    misc = image.data[: image.length & ~7].view("=u2")[2::4][places]
     by_build_id = (types == abi.PERF_RECORD_MMAP2) & ((misc & abi.PERF_RECORD_MISC_MMAP_BUILD_ID) != 0)
     rows = np.where((types < SIDE_TYPES) & (types > 0), np.where(by_build_id, 0, types), SIDE_TYPES - 1)
-    return np.where(samples, catalogue.sample_codes[slots], catalogue.side_codes[slots, rows])
+    return catalogue.side_codes[slots, rows]
 
 
-def _checked_sizes(
-    image: Image, catalogue: Catalogue, starts: Offsets, sizes: Offsets, codes: NDArray[np.uint16]
+def _recoded(
+    catalogue: Catalogue, codes: NDArray[np.uint16], sizes: Offsets, wrong: NDArray[np.bool_]
 ) -> NDArray[np.uint16]:
-    """The codes again: `ODD` where the size is wrong, the shape without a format where the raw data does not fit it."""
-    exact, short = catalogue.exact[codes], sizes < catalogue.least[codes]
-    wrong = (exact != sizes) & (exact != 0)
-    raw_at = catalogue.raw_at[codes]
-    has_raw = raw_at != 0
-    if has_raw.any():
-        room = sizes - raw_at - 4
-        raw = image.u32(np.where(has_raw & (room >= 0), starts + raw_at, 0))
-        wrong |= catalogue.raw_alone[codes] & ((room < 0) | (raw != room))
-        unfit = has_raw & (short | (raw < catalogue.raw_least[codes]))
-        if unfit.any():
-            codes = np.where(unfit, catalogue.misfit[codes], codes)
-            short = sizes < catalogue.least[codes]
-    if wrong.any() or short.any():
-        codes = np.where(wrong | short, np.uint16(ODD), codes)
+    """Codes for records of the wrong size: that of samples whose payload does not fit the format, or `ODD`."""
+    short = wrong & (sizes < catalogue.least[codes])
+    recoded = np.where(wrong, np.where(short, catalogue.misfit[codes], np.uint16(ODD)), codes)
+    return np.where(sizes < catalogue.least[recoded], np.uint16(ODD), recoded)
+
+
+def _end_with_their_part(
+    image: Image, catalogue: Catalogue, codes: NDArray[np.uint16], starts: Offsets, sizes: Offsets
+) -> NDArray[np.uint16]:
+    """The codes again, `ODD` where the count of the one part is not what is left of the record."""
+    for code in catalogue.alone:
+        shape, chosen = catalogue.shapes[code], np.flatnonzero(codes == code)
+        if shape is not None and shape.alone is not None and len(chosen):
+            part, at = shape.alone, starts[chosen] + shape.parts_at
+            counts = image.u32(at) if part.head == _HALF_WORD else image.words[at >> 3]
+            fits = counts == (sizes[chosen] - shape.parts_at - part.head) // part.item
+            codes[chosen[~fits]] = ODD
     return codes
 
 
