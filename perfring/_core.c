@@ -18,6 +18,9 @@ typedef struct {
     uint16_t size;
 } header_t;
 
+/* Loops that must keep their variables in registers: in one large function the compiler runs out of them. */
+#define NOINLINE __attribute__((noinline))
+
 enum { HEADER = 8, RECORD_MMAP2 = 10, RECORD_SAMPLE = 9, MISC_MMAP_BUILD_ID = 1 << 14 };
 enum { ODD = 0, SIDE_TYPES = 32, NO_TIME = 1 << 20 }; /* as in catalogue.py */
 
@@ -31,9 +34,10 @@ typedef struct {
 enum { EMPTY = 0xFFFFFFFFu };
 
 /* What the walk knows of a code: a row of Catalogue.facts. A part that is alone behind the numbers has a count at part_at,
- * and then so many items of `item` bytes, from items_at up to the end of the record; alone is -1 then, else 0. */
+ * and then so many items of `item` bytes, from items_at up to the end of the record; item is 0 where there is no such
+ * part. The first `fixed` bytes of the record are its row of the table. */
 typedef struct {
-    int64_t least, most, time_at, part_at, items_at, item, alone, misfit;
+    int64_t least, most, time_at, part_at, items_at, item, fixed, misfit;
 } facts_t;
 
 /* The count at the beginning of a word: u64, or the u32 in front. */
@@ -99,18 +103,19 @@ static inline uint32_t classify(const catalogue_t *c, const uint8_t *record, hea
     return c->side[writer->row * SIDE_TYPES + type];
 }
 
-/* Not 0: a record of this size does not fit the shape. Kinds alternate at random, so there is no branch in here. */
+/* Not 0: a record of this size does not fit the shape. */
 static inline uint64_t misses(const facts_t *f, const uint8_t *record, int64_t size) {
-    int64_t over = f->part_at - (size - HEADER);
-    uint64_t word = load64(record + f->part_at - (over & ~(over >> 63))); /* inside of the record, whatever it is */
-    uint64_t count = count_of(f, word), bytes = count * (uint64_t)f->item;
-    uint64_t misfit = (bytes ^ (uint64_t)(size - f->items_at)) | count >> 16; /* more than a record can hold */
-    return (uint64_t)((size - f->least) | (f->most - size)) >> 63 | (misfit & (uint64_t)f->alone);
+    uint64_t wrong = (uint64_t)((size - f->least) | (f->most - size)) >> 63;
+    if (f->item && !wrong) {
+        uint64_t count = count_of(f, load64(record + f->part_at));
+        wrong = ((count * (uint64_t)f->item) ^ (uint64_t)(size - f->items_at)) | count >> 16; /* more than fits at all */
+    }
+    return wrong;
 }
 
 /* The code that a record keeps: that of samples whose payload does not fit, where there is one. */
-static inline uint32_t check(const catalogue_t *c, const uint8_t *record, int64_t size, uint32_t code) {
-    while (__builtin_expect(misses(&c->facts[code], record, size) != 0, 0)) {
+static uint32_t check(const catalogue_t *c, const uint8_t *record, int64_t size, uint32_t code) {
+    while (misses(&c->facts[code], record, size)) {
         if (size >= c->facts[code].least)
             return ODD;
         code = (uint32_t)c->facts[code].misfit;
@@ -118,19 +123,19 @@ static inline uint32_t check(const catalogue_t *c, const uint8_t *record, int64_
     return code;
 }
 
-static inline int64_t key_of(const catalogue_t *c, const uint8_t *record, int64_t size, uint32_t code) {
-    int64_t at = c->facts[code].time_at;
+static inline int64_t key_of(const facts_t *f, const uint8_t *record, int64_t size) {
+    int64_t at = f->time_at;
     if (at == NO_TIME)
         return -1;
-    uint64_t time = load64(record + at + (size & (at >> 63))); /* what is negative counts from the end */
-    return __builtin_expect(time > INT64_MAX, 0) ? INT64_MAX : (int64_t)time;
+    uint64_t time = load64(record + (at < 0 ? size + at : at)); /* what is negative counts from the end */
+    return time > INT64_MAX ? INT64_MAX : (int64_t)time;
 }
 
 /* How many records from the first on are alike: one event's samples, of one size, whose time has a fixed place. */
 static Py_ssize_t count_alike(const catalogue_t *c, const uint8_t *data, Py_ssize_t length, uint32_t code, int *sorted) {
     header_t first = load_header(data);
     const facts_t *f = &c->facts[code];
-    int64_t size = first.size, part_at = f->alone ? f->part_at : 0;
+    int64_t size = first.size, part_at = f->item ? f->part_at : 0;
     uint64_t id = load64(data + HEADER), before = 0;
     uint64_t count_of_first = count_of(f, load64(data + part_at));
     Py_ssize_t count = 0;
@@ -139,7 +144,7 @@ static Py_ssize_t count_alike(const catalogue_t *c, const uint8_t *data, Py_ssiz
         header_t h = load_header(at);
         uint64_t time = load64(at + f->time_at);
         if (h.type != first.type || h.size != first.size || (c->identified && load64(at + HEADER) != id) ||
-            (f->alone && count_of(f, load64(at + part_at)) != count_of_first) || time > INT64_MAX)
+            (f->item && count_of(f, load64(at + part_at)) != count_of_first) || time > INT64_MAX)
             break;
         *sorted &= time >= before;
         before = time;
@@ -147,43 +152,143 @@ static Py_ssize_t count_alike(const catalogue_t *c, const uint8_t *data, Py_ssiz
     return count;
 }
 
+/* What the walk of a mixed image makes: buffers that Python wraps. */
 typedef struct {
-    PyObject *starts, *codes, *keys;
-    Py_ssize_t count, room;
+    PyObject *starts, *keys, *rows, *tables, *groups;
+    uint16_t *codes;
+    Py_ssize_t *counts, count, room;
 } found_t;
 
-static int grow(found_t *f, Py_ssize_t room) {
-    f->room = room;
-    return PyByteArray_Resize(f->starts, room * 8) || PyByteArray_Resize(f->codes, room * 2) ||
-           PyByteArray_Resize(f->keys, room * 8);
+static void *buffer_of(PyObject *bytes) {
+    return PyByteArray_AsString(bytes);
 }
 
-/* Every record: where it begins, its code and its time. Returns where the last whole one ends, -1 without memory. */
-static Py_ssize_t walk_all(const catalogue_t *c, const uint8_t *data, Py_ssize_t length, found_t *f, int *sorted) {
+static int grow(found_t *f, Py_ssize_t room) {
+    uint16_t *codes = PyMem_Realloc(f->codes, (size_t)room * sizeof *codes);
+    if (!codes) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    f->codes = codes;
+    f->room = room;
+    return PyByteArray_Resize(f->starts, room * 8);
+}
+
+/* Where each record begins, and its code by id and type. Returns where the last whole one ends, -1 without memory. */
+static NOINLINE Py_ssize_t find_all(const catalogue_t *c, const uint8_t *data, Py_ssize_t length, found_t *f) {
     Py_ssize_t at = 0;
-    int64_t before = -1;
-    *sorted = 1;
     for (;;) {
         if (f->count == f->room && grow(f, f->room ? f->room * 2 : length / 48 + 16))
             return -1;
-        int64_t *starts = (int64_t *)PyByteArray_AsString(f->starts), *keys = (int64_t *)PyByteArray_AsString(f->keys);
-        uint16_t *codes = (uint16_t *)PyByteArray_AsString(f->codes);
-        for (; f->count < f->room; f->count++) {
+        int64_t *restrict starts = buffer_of(f->starts);
+        uint16_t *restrict codes = f->codes;
+        Py_ssize_t count = f->count, room = f->room;
+        for (; count < room; count++) {
             if (length - at < HEADER)
-                return at;
+                break;
             header_t h = load_header(data + at);
             if (h.size < HEADER || h.size & 7 || h.size > length - at)
-                return at;
-            uint32_t code = check(c, data + at, h.size, classify(c, data + at, h));
-            int64_t key = key_of(c, data + at, h.size, code);
-            starts[f->count] = at;
-            codes[f->count] = (uint16_t)code;
-            keys[f->count] = key;
-            *sorted &= key >= before;
-            before = key;
+                break;
+            uint32_t code = classify(c, data + at, h);
+            starts[count] = at;
+            codes[count] = (uint16_t)code;
             at += h.size;
         }
+        f->count = count;
+        if (count < room)
+            return at;
     }
+}
+
+/* A copy of a length that the compiler knows is a handful of instructions, any other one is a call. */
+#define FOR_EACH_LENGTH(DO) \
+    DO(8) DO(16) DO(24) DO(32) DO(40) DO(48) DO(56) DO(64) DO(72) DO(80) DO(88) DO(96) DO(104) DO(112) DO(120) DO(128)
+
+/* One group: checks its records, and takes their times and their rows. Nothing depends on the record before, and all that
+ * is known of the shape stays in registers. Returns how many do not fit; they have another code then. */
+static inline __attribute__((always_inline)) Py_ssize_t
+take_group(const catalogue_t *c, const uint8_t *data, found_t *f, const int64_t *rows, Py_ssize_t count, uint32_t code,
+           uint8_t *into, size_t fixed) {
+    const facts_t facts = c->facts[code];
+    const int64_t *restrict starts = buffer_of(f->starts);
+    int64_t *restrict keys = buffer_of(f->keys);
+    uint8_t *restrict table = into;
+    Py_ssize_t moved = 0;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        const uint8_t *record = data + starts[rows[i]];
+        int64_t size = load_header(record).size;
+        if (__builtin_expect(misses(&facts, record, size) != 0, 0)) {
+            f->codes[rows[i]] = (uint16_t)check(c, record, size, code);
+            moved++;
+            continue;
+        }
+        keys[rows[i]] = key_of(&facts, record, size);
+        memcpy(table + (size_t)i * fixed, record, fixed);
+    }
+    return moved;
+}
+
+#define TAKE_GROUP(LENGTH)                                                                                             \
+    case LENGTH:                                                                                                       \
+        return take_group(c, data, f, rows, count, code, table, LENGTH);
+
+static NOINLINE Py_ssize_t take_group_of(const catalogue_t *c, const uint8_t *data, found_t *f, const int64_t *rows,
+                                Py_ssize_t count, uint32_t code, uint8_t *table) {
+    switch (c->facts[code].fixed) { FOR_EACH_LENGTH(TAKE_GROUP) }
+    return take_group(c, data, f, rows, count, code, table, (size_t)c->facts[code].fixed);
+}
+
+/* Lays the groups out: (code, begin, end, table) of each code that occurs, and the records' numbers by code into rows. */
+static NOINLINE int lay_out(const catalogue_t *c, found_t *f, Py_ssize_t kinds) {
+    Py_ssize_t begin = 0, table = 0, *next = f->counts;
+    memset(next, 0, (size_t)kinds * sizeof *next);
+    for (Py_ssize_t i = 0; i < f->count; i++)
+        next[f->codes[i]]++;
+    Py_XDECREF(f->groups);
+    f->groups = PyList_New(0);
+    for (Py_ssize_t kind = 0; f->groups && kind < kinds; kind++) {
+        Py_ssize_t found = f->counts[kind];
+        next[kind] = begin;
+        if (!found)
+            continue;
+        PyObject *one = Py_BuildValue("nnnn", kind, begin, begin + found, table);
+        if (!one || PyList_Append(f->groups, one))
+            Py_CLEAR(f->groups);
+        Py_XDECREF(one);
+        begin += found;
+        table += (found * (Py_ssize_t)c->facts[kind].fixed + 7) & ~(Py_ssize_t)7;
+    }
+    if (!f->groups || PyByteArray_Resize(f->rows, f->count * 8) || PyByteArray_Resize(f->tables, table))
+        return -1;
+    int64_t *restrict rows = buffer_of(f->rows);
+    const uint16_t *restrict codes = f->codes;
+    for (Py_ssize_t i = 0, count = f->count; i < count; i++)
+        rows[next[codes[i]]++] = i;
+    return 0;
+}
+
+/* Takes all groups; again as long as some record turns out to belong to another one, which is twice at the most. */
+static int take_all(const catalogue_t *c, const uint8_t *data, found_t *f, Py_ssize_t kinds) {
+    for (Py_ssize_t moved = 1; moved;) {
+        if (lay_out(c, f, kinds))
+            return -1;
+        moved = 0;
+        for (Py_ssize_t i = 0; i < PyList_Size(f->groups); i++) {
+            Py_ssize_t code, begin, end, table;
+            if (!PyArg_ParseTuple(PyList_GetItem(f->groups, i), "nnnn", &code, &begin, &end, &table))
+                return -1;
+            moved += take_group_of(c, data, f, (int64_t *)buffer_of(f->rows) + begin, end - begin, (uint32_t)code,
+                                   (uint8_t *)buffer_of(f->tables) + table);
+        }
+    }
+    return 0;
+}
+
+static NOINLINE int is_sorted(const int64_t *keys, Py_ssize_t count) {
+    int sorted = 1;
+    for (Py_ssize_t i = 1; i < count; i++)
+        sorted &= keys[i - 1] <= keys[i];
+    return sorted;
 }
 
 /* The stride of an image in which all records are alike, 0 for any other. What is cut off at its end is of that size. */
@@ -196,7 +301,7 @@ static Py_ssize_t stride_of(const catalogue_t *c, const uint8_t *data, Py_ssize_
         return 0;
     *code = check(c, data, first.size, classify(c, data, first));
     const facts_t *f = &c->facts[*code];
-    if (*code == ODD || f->time_at == NO_TIME || f->time_at < 0 || !(f->least == f->most || f->alone))
+    if (*code == ODD || f->time_at == NO_TIME || f->time_at < 0 || !(f->least == f->most || f->item))
         return 0;
     *count = count_alike(c, data, length, *code, sorted);
     Py_ssize_t end = *count * first.size, left = length - end;
@@ -226,42 +331,60 @@ static int sound(const catalogue_t *c, const Py_buffer *known, const Py_buffer *
     for (Py_ssize_t i = 0; i < codes; i++) {
         const facts_t *f = &c->facts[i];
         int64_t time_end = f->time_at == NO_TIME ? 0 : f->time_at < 0 ? -f->time_at : f->time_at + 8;
-        ok &= f->misfit >= 0 && f->misfit < codes && f->part_at >= 0 && f->items_at >= f->part_at;
-        ok &= time_end <= f->least && (f->time_at >= 0 || f->time_at <= -8) && f->least >= HEADER;
-        ok &= !f->alone || (f->alone == -1 && f->items_at <= f->least && f->part_at + 8 <= f->least + 4);
+        ok &= f->misfit >= 0 && f->misfit < codes && f->fixed >= 0 && f->fixed <= f->least && f->least >= HEADER;
+        ok &= time_end <= f->least && (f->time_at >= 0 || f->time_at <= -8);
+        ok &= !f->item || (f->item > 0 && f->part_at >= 0 && f->items_at <= f->least && f->part_at + 4 <= f->items_at);
         /* What does not fit goes on to another shape, and in the end to ODD, which every size fits. */
-        ok &= i == ODD ? f->least == HEADER && f->most == UINT16_MAX && !f->alone : f->misfit < i;
+        ok &= i == ODD ? f->least == HEADER && f->most == UINT16_MAX && !f->item : f->misfit < i;
     }
     if (!ok || !empty)
         PyErr_SetString(PyExc_ValueError, "the tables of the catalogue do not fit each other");
     return ok && empty;
 }
 
-static PyObject *walk_buffers(const catalogue_t *c, const uint8_t *data, Py_ssize_t length) {
+static PyObject *walk_mixed(const catalogue_t *c, const uint8_t *data, Py_ssize_t length, Py_ssize_t kinds) {
+    found_t f = {0};
+    f.counts = PyMem_Calloc((size_t)kinds, sizeof *f.counts);
+    PyObject *answer = NULL;
+    f.starts = PyByteArray_FromStringAndSize(NULL, 0);
+    f.keys = PyByteArray_FromStringAndSize(NULL, 0);
+    f.rows = PyByteArray_FromStringAndSize(NULL, 0);
+    f.tables = PyByteArray_FromStringAndSize(NULL, 0);
+    if (!f.counts)
+        PyErr_NoMemory();
+    else if (f.starts && f.keys && f.rows && f.tables) {
+        Py_ssize_t end = find_all(c, data, length, &f);
+        if (end >= 0 && !PyByteArray_Resize(f.starts, f.count * 8) && !PyByteArray_Resize(f.keys, f.count * 8) &&
+            !take_all(c, data, &f, kinds))
+            answer = Py_BuildValue("nninOOOOO", end, (Py_ssize_t)0, is_sorted(buffer_of(f.keys), f.count),
+                                   (Py_ssize_t)ODD, f.starts, f.keys, f.rows, f.tables, f.groups);
+    }
+    PyMem_Free(f.codes);
+    PyMem_Free(f.counts);
+    Py_XDECREF(f.starts);
+    Py_XDECREF(f.keys);
+    Py_XDECREF(f.rows);
+    Py_XDECREF(f.tables);
+    Py_XDECREF(f.groups);
+    return answer;
+}
+
+static PyObject *walk_buffers(const catalogue_t *c, const uint8_t *data, Py_ssize_t length, Py_ssize_t kinds) {
     Py_ssize_t count = 0;
     int sorted = 1;
     uint32_t code = ODD;
     Py_ssize_t stride = stride_of(c, data, length, &count, &sorted, &code);
-    if (stride)
-        return Py_BuildValue("nninOOO", count * stride, stride, sorted, (Py_ssize_t)code, Py_None, Py_None, Py_None);
-    found_t f = {PyByteArray_FromStringAndSize(NULL, 0), PyByteArray_FromStringAndSize(NULL, 0),
-                 PyByteArray_FromStringAndSize(NULL, 0), 0, 0};
-    PyObject *answer = NULL;
-    if (f.starts && f.codes && f.keys) {
-        Py_ssize_t end = walk_all(c, data, length, &f, &sorted);
-        if (end >= 0 && !grow(&f, f.count))
-            answer = Py_BuildValue("nninOOO", end, (Py_ssize_t)0, sorted, (Py_ssize_t)ODD, f.starts, f.codes, f.keys);
-    }
-    Py_XDECREF(f.starts);
-    Py_XDECREF(f.codes);
-    Py_XDECREF(f.keys);
-    return answer;
+    if (!stride)
+        return walk_mixed(c, data, length, kinds);
+    return Py_BuildValue("nninOOOOO", count * stride, stride, sorted, (Py_ssize_t)code, Py_None, Py_None, Py_None,
+                         Py_None, Py_None);
 }
 
 PyDoc_STRVAR(walk_doc,
              "walk(data, length, known, side, facts, nobody, told)\n--\n\n"
-             "The records of an image: (end, stride, sorted, code, starts, codes, keys).\n\n"
-             "With a stride all records have this code, and the last three are None.");
+             "The records of an image: (end, stride, sorted, code, starts, keys, rows, tables, groups).\n\n"
+             "With a stride all records have this code, and the last five are None. Else groups has (code, begin, end,\n"
+             "table) of each code: rows[begin:end] are the numbers of its records, and its table begins at that byte.");
 
 static PyObject *core_walk(PyObject *module, PyObject *args) {
     Py_buffer data, known, side, facts;
@@ -280,7 +403,7 @@ static PyObject *core_walk(PyObject *module, PyObject *args) {
         catalogue_t c = {known.buf,      known.len / sizeof(known_t) - 1, side.buf, facts.buf, {0, sample, row},
                          identified, writer_told};
         if (sound(&c, &known, &side, &facts))
-            answer = walk_buffers(&c, data.buf, length);
+            answer = walk_buffers(&c, data.buf, length, facts.len / (Py_ssize_t)sizeof(facts_t));
     }
     PyBuffer_Release(&data);
     PyBuffer_Release(&known);
@@ -289,85 +412,14 @@ static PyObject *core_walk(PyObject *module, PyObject *args) {
     return answer;
 }
 
-PyDoc_STRVAR(group_doc, "group(codes, values, kinds, into)\n--\n\n"
-                        "Sorts the values by their codes. Returns (code, begin, end) of each code that occurs.");
-
-/* The codes that occur, each with the edges of its values in the sorted ones; `next` gets where each begins. */
-static PyObject *lay_out(const uint16_t *codes, Py_ssize_t count, Py_ssize_t kinds, Py_ssize_t *next) {
-    Py_ssize_t highest = 0, begin = 0;
-    for (Py_ssize_t i = 0; i < count; i++)
-        highest = codes[i] > highest ? codes[i] : highest;
-    if (highest >= kinds)
-        return PyErr_Format(PyExc_ValueError, "code %zd is not below %zd", highest, kinds);
-    for (Py_ssize_t i = 0; i < count; i++)
-        next[codes[i]]++;
-    PyObject *found = PyList_New(0);
-    for (Py_ssize_t kind = 0; found && kind <= highest; kind++) {
-        Py_ssize_t end = begin + next[kind];
-        PyObject *one = begin == end ? NULL : Py_BuildValue("nnn", kind, begin, end);
-        if (begin != end && (!one || PyList_Append(found, one)))
-            Py_CLEAR(found);
-        Py_XDECREF(one);
-        next[kind] = begin;
-        begin = end;
-    }
-    return found;
-}
-
-static PyObject *core_group(PyObject *module, PyObject *args) {
-    Py_buffer codes, values, into;
-    Py_ssize_t kinds;
-    (void)module;
-    if (!PyArg_ParseTuple(args, "y*y*nw*:group", &codes, &values, &kinds, &into))
-        return NULL;
-    Py_ssize_t count = codes.len / 2, *next = kinds > 0 ? PyMem_Calloc((size_t)kinds, sizeof *next) : NULL;
-    PyObject *answer = NULL;
-    if (kinds > 0 && !next)
-        PyErr_NoMemory();
-    else if (kinds < 1 || values.len / 8 != count || into.len / 8 != count)
-        PyErr_Format(PyExc_ValueError, "%zd codes of %zd kinds, and %zd values", count, kinds, values.len / 8);
-    else
-        answer = lay_out(codes.buf, count, kinds, next);
-    if (answer) {
-        const uint16_t *code = codes.buf;
-        const int64_t *value = values.buf;
-        int64_t *to = into.buf;
-        for (Py_ssize_t i = 0; i < count; i++)
-            to[next[code[i]]++] = value[i];
-    }
-    PyMem_Free(next);
-    PyBuffer_Release(&codes);
-    PyBuffer_Release(&values);
-    PyBuffer_Release(&into);
-    return answer;
-}
-
-/* A copy of a length that the compiler knows is a handful of instructions, any other one is a call. */
-#define COPY_ROWS(SIZE)                                                                                                \
-    case SIZE:                                                                                                         \
+#define COPY_ROWS(LENGTH)                                                                                              \
+    case LENGTH:                                                                                                       \
         for (Py_ssize_t i = 0; i < count; i++)                                                                         \
-            memcpy(into + i * (SIZE), data + starts[i], SIZE);                                                         \
-        return
+            memcpy(into + i * (LENGTH), data + starts[i], LENGTH);                                                     \
+        return;
 
 static void copy_rows(uint8_t *into, const uint8_t *data, const int64_t *starts, Py_ssize_t count, Py_ssize_t size) {
-    switch (size) {
-        COPY_ROWS(8);
-        COPY_ROWS(16);
-        COPY_ROWS(24);
-        COPY_ROWS(32);
-        COPY_ROWS(40);
-        COPY_ROWS(48);
-        COPY_ROWS(56);
-        COPY_ROWS(64);
-        COPY_ROWS(72);
-        COPY_ROWS(80);
-        COPY_ROWS(88);
-        COPY_ROWS(96);
-        COPY_ROWS(104);
-        COPY_ROWS(112);
-        COPY_ROWS(120);
-        COPY_ROWS(128);
-    }
+    switch (size) { FOR_EACH_LENGTH(COPY_ROWS) }
     for (Py_ssize_t i = 0; i < count; i++)
         memcpy(into + i * size, data + starts[i], (size_t)size);
 }
@@ -513,7 +565,6 @@ static PyObject *core_store_release(PyObject *module, PyObject *args) {
 
 static PyMethodDef functions[] = {
     {"count_items", core_count_items, METH_VARARGS, count_items_doc},
-    {"group", core_group, METH_VARARGS, group_doc},
     {"load_acquire", core_load_acquire, METH_VARARGS, load_doc},
     {"store_release", core_store_release, METH_VARARGS, store_doc},
     {"take_rows", core_take_rows, METH_VARARGS, take_rows_doc},

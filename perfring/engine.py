@@ -42,10 +42,6 @@ class Core(Protocol):
         """Copies items from behind each start."""
         ...
 
-    def group(self, codes: Any, values: Any, kinds: int, into: Any) -> list[tuple[int, int, int]]:
-        """Sorts values by their codes; the codes that occur, and where theirs begin and end."""
-        ...
-
     def count_items(self, data: Any, starts: Any, at: int, item: int, edges: Any) -> None:
         """Adds up the counts that stand in front of parts."""
         ...

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 
 from perfring.batch import Batch, Reason
-from perfring.columns.catalogue import ODD
 from perfring.columns.table import Columns, Source
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ class ColumnBatch(Batch):
     @cached_property
     def others(self) -> list[Record]:
         """The records that have no columns, in time order: see `Batch.others`."""
-        if not any(code == ODD for group in self._groups for run in group for code, _ in run.by_code()):
+        if len(self) == sum(map(len, self.columns.values())):
             return []
         columns = set().union(*(set(table.index.tolist()) for table in self.columns.values()))
         return [record for place, record in enumerate(self) if place not in columns]
@@ -88,10 +87,10 @@ def _by_name(group: Group, ranks: _Ranks) -> dict[str, list[Source]]:
     """The records of a group by what their columns are called, one source for each run and code."""
     found: dict[str, list[Source]] = {}
     for number, run in enumerate(group):
-        for code, rows in run.by_code():
+        for code, choice in run.block.chosen(run.low, run.high):
             shape = run.block.catalogue.shapes[code]
             if shape is not None:
-                found.setdefault(shape.name, []).append(Source(run, shape, rows, ranks.of(number)))
+                found.setdefault(shape.name, []).append(Source(run, code, shape, choice, ranks.of(number)))
     return found
 
 

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
-
-from perfring.columns.gather import group
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,10 +23,10 @@ if TYPE_CHECKING:
     from perfring.decoding import Decoder
     from perfring.records import Record
 
-__all__ = ["Block", "Group", "Run"]
+__all__ = ["Block", "Choice", "Group", "Run"]
 
-_LOST_AT: Final = 16
-"""The count in a PERF_RECORD_LOST: behind the header and the id."""
+Choice: TypeAlias = "slice | Offsets"
+"""Some of the records of a group."""
 
 
 class Block:
@@ -69,59 +67,52 @@ class Block:
     @property
     def lost(self) -> int:
         """The sum of all PERF_RECORD_LOST (K21)."""
-        starts = self._walked.starts
-        if starts is None:
-            return 0
-        found = 0
-        for code in self.catalogue.lost:
-            chosen = self._walked.codes == code
-            if chosen.any():
-                found += sum(self.image.u64(starts[chosen] + _LOST_AT).tolist())  # beyond 64 bits, if it must be
-        return found
-
-    @property
-    def uniform(self) -> bool:
-        """Whether all records have one code, and one size."""
-        return bool(self._walked.stride)
-
-    def codes(self, low: int, high: int) -> NDArray[np.uint16]:
-        """The codes of these records, in time order; of a uniform block the one that all have."""
-        if self._walked.stride:
-            return self._walked.codes
-        return self._walked.codes[low:high] if self._rows is None else self._walked.codes[self._rows[low:high]]
-
-    def by_code(self, low: int, high: int) -> dict[int, Offsets]:
-        """Where the records of each code begin, in time order."""
-        if self._rows is None and high - low == len(self):
-            return self._groups
-        return group(self.codes(low, high), self.starts(low, high), len(self.catalogue.shapes))
-
-    @cached_property
-    def _groups(self) -> dict[int, Offsets]:
-        walked = self._walked
-        assert walked.starts is not None
-        return group(walked.codes, walked.starts, len(self.catalogue.shapes))
+        groups = self._walked.groups
+        # In Python's numbers: beyond 64 bits, if it must be.
+        return sum(sum(groups[code].table["lost"].tolist()) for code in self.catalogue.lost if code in groups)
 
     def starts(self, low: int, high: int) -> Offsets:
-        """Where these records begin in the image."""
-        if self._walked.starts is None:
-            first = np.arange(low, high) if self._rows is None else self._rows[low:high]
-            return first * self._walked.stride
+        """Where these records begin in the image, in time order."""
         return self._walked.starts[low:high] if self._rows is None else self._walked.starts[self._rows[low:high]]
 
-    def places(self, low: int, high: int, starts: Offsets) -> Offsets:
-        """Which of the records ``low`` to ``high``, counted from ``low``, begin there."""
-        every = self.starts(low, high)
-        if self._rows is None:
-            return np.searchsorted(every, starts)
-        order = np.argsort(every)
-        return order[np.searchsorted(every, starts, sorter=order)]
+    def chosen(self, low: int, high: int) -> list[tuple[int, Choice]]:
+        """Each code that these records have, and which of its group they are, in time order."""
+        groups = self._walked.groups
+        if self._rows is None and high - low == len(self):
+            return [(code, slice(None)) for code in groups]
+        found = ((code, self._choose(group.rows, low, high)) for code, group in groups.items())
+        return [(code, choice) for code, choice in found if len(groups[code].rows[choice])]
 
-    def stride(self, low: int) -> tuple[int, int] | None:
-        """Where record ``low`` begins, and how far the next one lies from it, if that is the same for all."""
-        if self._rows is not None or not self._walked.stride:
-            return None
-        return low * self._walked.stride, self._walked.stride
+    def _choose(self, rows: Offsets, low: int, high: int) -> Choice:
+        if self._rows is None:
+            return slice(*np.searchsorted(rows, (low, high)).tolist())
+        ranks = self._ranks[rows]
+        inside = np.flatnonzero((ranks >= low) & (ranks < high))
+        return inside[np.argsort(ranks[inside])]
+
+    @cached_property
+    def _ranks(self) -> Offsets:
+        """The place of each record in time order."""
+        ranks = np.arange(len(self))
+        if self._rows is not None:
+            ranks[self._rows] = np.arange(len(self))
+        return ranks
+
+    def table(self, code: int, choice: Choice) -> NDArray[Any]:
+        """Of these records, all that has a fixed place."""
+        return self._walked.groups[code].table[choice]
+
+    def starts_of(self, code: int, choice: Choice) -> Offsets:
+        """Where these records begin in the image."""
+        return self._walked.starts[self._walked.groups[code].rows[choice]]
+
+    def keys_of(self, code: int, choice: Choice) -> NDArray[np.int64]:
+        """The times of these records, ascending."""
+        return self._walked.keys[self._walked.groups[code].rows[choice]]
+
+    def places_of(self, code: int, choice: Choice) -> Offsets:
+        """The places of these records in the time order of the block."""
+        return self._ranks[self._walked.groups[code].rows[choice]]
 
     def records(self, low: int, high: int) -> Iterator[Record]:
         """These records as objects, made one by one."""
@@ -168,12 +159,6 @@ class Run(NamedTuple):
     def records(self) -> Iterator[Record]:
         """The records as objects, made one by one."""
         return self.block.records(self.low, self.high)
-
-    def by_code(self) -> list[tuple[int, Offsets | None]]:
-        """Each code, and where the records that have it begin; None for all, a fixed stride apart."""
-        if self.block.uniform:
-            return [(int(self.block.codes(self.low, self.high)[0]), None)]
-        return [*self.block.by_code(self.low, self.high).items()]
 
 
 Group: TypeAlias = tuple[Run, ...]

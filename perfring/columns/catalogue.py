@@ -157,8 +157,9 @@ class Catalogue:
         time_at = _NO_TIME if shape.time_at is None else shape.time_at
         self.shapes.append(shape)
         alone = shape.alone
-        part = (shape.parts_at, shape.parts_at + alone.head, alone.item, -1) if alone is not None else (0, 0, 0, 0)
-        self._facts.append((shape.least, shape.exact or _LARGEST, time_at, *part, misfit))
+        part = (shape.parts_at, shape.parts_at + alone.head, alone.item) if alone is not None else (0, 0, 0)
+        numbers = (shape.least, shape.exact or _LARGEST, time_at, *part, shape.fixed.itemsize, misfit)
+        self._facts.append(numbers)
         return len(self.shapes) - 1
 
     def _with_a_name_of_its_own(self, shape: Shape) -> Shape:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from perfring.columns.image import Bytes, Image, Offsets
     from perfring.columns.parts import Part
 
-__all__ = ["count_items", "group", "take_rows", "take_spans"]
+__all__ = ["count_items", "take_rows", "take_spans"]
 
 _HALF_WORD: Final = 4
 
@@ -32,16 +32,6 @@ def take_rows(data: Bytes, dtype: np.dtype[Any], starts: Offsets) -> NDArray[Any
     # A view whose items overlap, beginning at every byte. Of items without fields numpy copies each in one go.
     blank = np.dtype(f"V{dtype.itemsize}")
     return np.ndarray((max(len(data) - dtype.itemsize + 1, 0),), blank, data, 0, (1,))[starts].view(dtype)
-
-
-def group(codes: NDArray[np.uint16], values: Offsets, kinds: int) -> dict[int, Offsets]:
-    """The values of each code, in their order; codes that none has are left out."""
-    compiled = core()
-    if compiled is not None:
-        sorted_values = np.empty(len(codes), np.int64)
-        found = compiled.group(codes, values, kinds, sorted_values)
-        return {code: sorted_values[begin:end] for code, begin, end in found}
-    return {code: values[codes == code] for code in np.flatnonzero(np.bincount(codes)).tolist()}
 
 
 def count_items(image: Image, starts: Offsets, at: int, part: Part) -> Offsets:

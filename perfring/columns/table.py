@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from perfring.columns.block import Run
+    from perfring.columns.block import Choice, Run
     from perfring.columns.image import Offsets
     from perfring.columns.shape import Shape
     from perfring.tracepoint import TracepointField
@@ -34,38 +34,28 @@ class Source(NamedTuple):
     """Where records of one kind are: some of a run."""
 
     run: Run
+    code: int
     shape: Shape
-    chosen: Offsets | None
-    """Where they begin in the image; None means all of the run."""
+    choice: Choice
     ranks: Callable[[], Offsets]
-
-    @property
-    def count(self) -> int:
-        """How many records."""
-        return self.run.count if self.chosen is None else len(self.chosen)
+    """The place in the batch of each record of the run."""
 
     @property
     def starts(self) -> Offsets:
         """Where the records begin in the image."""
-        return self.run.block.starts(self.run.low, self.run.high) if self.chosen is None else self.chosen
-
-    def pick(self, whole: NDArray[Any]) -> NDArray[Any]:
-        """Of something that there is for each record of the run."""
-        if self.chosen is None:
-            return whole
-        return whole[self.run.block.places(self.run.low, self.run.high, self.chosen)]
+        return self.run.block.starts_of(self.code, self.choice)
 
     def keys(self) -> NDArray[np.int64]:
-        """The times, ascending."""
-        return self.pick(self.run.keys)
+        """Their times, ascending."""
+        return self.run.block.keys_of(self.code, self.choice)
+
+    def index(self) -> Offsets:
+        """Their places in the batch."""
+        return self.ranks()[self.run.block.places_of(self.code, self.choice) - self.run.low]
 
     def fixed(self) -> NDArray[Any]:
-        """The numbers in front, and what else has a fixed place: a view where the records allow it."""
-        image, dtype = self.run.block.image, self.shape.fixed
-        stride = self.run.block.stride(self.run.low)
-        if stride is not None:
-            return image.strided(dtype, *stride, self.run.count)
-        return take_rows(image.data, dtype, self.starts)
+        """The numbers in front, and what else has a fixed place."""
+        return self.run.block.table(self.code, self.choice)
 
     def ends(self) -> Offsets:
         """Where the records end, their trailers left out."""
@@ -105,7 +95,7 @@ class Columns:
         self._loaded: dict[str, NDArray[Any] | Ragged] = {}
 
     def __len__(self) -> int:
-        return sum(source.count for group in self._groups for source in group)
+        return len(self.rows)
 
     def __repr__(self) -> str:
         return f"<Columns {self.name!r}: {len(self)} records, {', '.join(self.names)}>"
@@ -176,7 +166,7 @@ class Columns:
     @cached_property
     def index(self) -> Offsets:
         """Which place in the batch each record has: ``batch[columns.index[i]]`` is record ``i`` of these columns."""
-        return self._joined([[source.pick(source.ranks()) for source in group] for group in self._groups])
+        return self._joined([[source.index() for source in group] for group in self._groups])
 
     @property
     def fields(self) -> NDArray[Any]:
@@ -294,7 +284,7 @@ class Columns:
 def _of_ring(source: Source, name: str) -> NDArray[Any]:
     block = source.run.block
     if name == "cpu":
-        return np.full(source.count, block.cpu, np.int32)
+        return np.full(len(source.starts), block.cpu, np.int32)
     return source.starts.astype(np.uint64) + np.uint64(block.position)  # wraps as the positions of a ring do
 
 

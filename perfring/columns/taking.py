@@ -10,7 +10,7 @@ from perfring.columns.block import Block
 from perfring.columns.catalogue import ODD, Catalogue
 from perfring.columns.image import Image
 from perfring.columns.parts import Raw, Rows
-from perfring.columns.walk import Walked, is_ascending, walk
+from perfring.columns.walk import Group, Walked, grouped, is_ascending, walk
 from perfring.decoding import is_corrupt, unreadable
 from perfring.errors import BadRecord
 from perfring.records import Record
@@ -58,7 +58,7 @@ class ColumnTaker:
         """
         catalogue = self._current()
         walked = _checked(image, catalogue, walk(image, catalogue))
-        if walked.starts is not None and not walked.codes.all():
+        if ODD in walked.groups:
             walked = self._look_at_odd(image, walked, cpu, position, on_bad)
         end, length = walked.end, image.length
         if end < length and (final or is_corrupt(image.data[end:length].tobytes(), 0)):
@@ -80,18 +80,20 @@ class ColumnTaker:
         self, image: Image, walked: Walked, cpu: int, position: int, on_bad: Callable[[BadRecord], None]
     ) -> Walked:
         """Decodes the records that have no shape one by one; the bad ones among them are reported and left out."""
-        assert walked.starts is not None
         keys, sound = np.array(walked.keys), np.ones(len(walked.keys), np.bool_)
-        for place in np.flatnonzero(walked.codes == ODD).tolist():
+        for place in walked.groups[ODD].rows.tolist():
             found = self._try(image, int(walked.starts[place]), cpu, position)
             if isinstance(found, Record):
                 keys[place] = -1 if found.time is None else min(found.time, _LATEST)
             else:
                 sound[place] = False
                 on_bad(found)
-        keys = keys[sound]
-        codes, starts = walked.codes[sound], walked.starts[sound]
-        return Walked(walked.end, keys, codes, starts, is_ascending(keys))
+        keys, renumbered = keys[sound], np.cumsum(sound) - 1
+        groups = {code: Group(renumbered[rows], table) for code, (rows, table) in walked.groups.items() if code != ODD}
+        kept = walked.groups[ODD].rows[sound[walked.groups[ODD].rows]]
+        if len(kept):
+            groups[ODD] = Group(renumbered[kept], np.zeros(len(kept), np.dtype([])))
+        return Walked(walked.end, keys, is_ascending(keys), walked.starts[sound], groups)
 
     def _try(self, image: Image, start: int, cpu: int, position: int) -> Record | BadRecord:
         size = int(image.sizes(np.array([start]))[0])
@@ -107,18 +109,16 @@ _LATEST: Final = (1 << 63) - 1
 
 def _checked(image: Image, catalogue: Catalogue, walked: Walked) -> Walked:
     """Looks at the parts of all records that have several; those that do not fit get another code."""
-    if walked.starts is None:
-        return walked
     for code in catalogue.checked:
-        shape, chosen = catalogue.shapes[code], np.flatnonzero(walked.codes == code)
-        if shape is None or not len(chosen):
+        shape, group = catalogue.shapes[code], walked.groups.get(code)
+        if shape is None or group is None:
             continue
-        fits, payload_fits = _fitting(image, shape, walked.starts[chosen])
+        fits, payload_fits = _fitting(image, shape, walked.starts[group.rows])
         if not fits.all() or not payload_fits.all():
-            codes = np.array(walked.codes)
-            codes[chosen[~payload_fits]] = catalogue.misfit[code]
-            codes[chosen[~fits]] = ODD
-            walked = walked._replace(codes=codes)
+            codes = walked.codes()
+            codes[group.rows[~payload_fits]] = catalogue.misfit[code]
+            codes[group.rows[~fits]] = ODD
+            walked = walked._replace(groups=grouped(image, catalogue, walked.starts, codes))
     return walked
 
 

@@ -25,6 +25,7 @@ import numpy as np
 
 from perfring import abi
 from perfring.columns.catalogue import ODD, SIDE_TYPES
+from perfring.columns.gather import take_rows
 from perfring.engine import core
 
 if TYPE_CHECKING:
@@ -34,13 +35,15 @@ if TYPE_CHECKING:
     from perfring.columns.image import Image, Offsets
     from perfring.columns.parts import Part
 
-__all__ = ["Walked", "is_ascending", "walk"]
+__all__ = ["Group", "Walked", "grouped", "is_ascending", "walk"]
 
 _HEADER: Final = abi.HEADER
 _SAMPLE: Final = abi.PERF_RECORD_SAMPLE
 _FEWEST: Final = 4
 """Records that are worth a look for a stride."""
 _WORD: Final = np.dtype("=u8")
+_TIME: Final = np.dtype("=i8")
+_NOTHING: Final = np.dtype([])
 _HALF_WORD: Final = 4
 _LARGEST_WORDS: Final = 1 << 13
 """Words that the largest size in a header can reach beyond the end."""
@@ -58,24 +61,43 @@ _TYPE_AND_SIZE: Final = _as_word(0xFFFF_FFFF, 0xFFFF)
 _LATEST: Final = np.uint64((1 << 63) - 1)
 
 
+class Group(NamedTuple):
+    """The records of one code.
+
+    Attributes:
+        rows: their numbers, ascending.
+        table: of each all that has a fixed place: `Shape.fixed`.
+    """
+
+    rows: Offsets
+    table: NDArray[Any]
+
+
 class Walked(NamedTuple):
     """The records of an image, in the order of the ring.
 
     Attributes:
         end: behind the last whole record; what follows is cut off, or makes no sense.
         keys: the time of each in nanoseconds, -1 where it has none.
-        codes: of each, `ODD` where it must be looked at alone.
-        starts: the offset of each; None when they lie ``stride`` apart.
         ascending: the times are.
-        stride: bytes of every record, when all are alike; else 0.
+        starts: the offset of each.
+        groups: the records by code; those of `ODD` must be looked at one by one.
+        stride: bytes of every record, when all are alike; else 0. There is one group then.
     """
 
     end: int
     keys: NDArray[np.int64]
-    codes: NDArray[np.uint16]
-    starts: Offsets | None
     ascending: bool
+    starts: Offsets
+    groups: dict[int, Group]
     stride: int = 0
+
+    def codes(self) -> NDArray[np.uint16]:
+        """The code of each record."""
+        codes = np.zeros(len(self.keys), np.uint16)
+        for code, group in self.groups.items():
+            codes[group.rows] = code
+        return codes
 
 
 def walk(image: Image, catalogue: Catalogue) -> Walked:
@@ -83,12 +105,39 @@ def walk(image: Image, catalogue: Catalogue) -> Walked:
     compiled = core()
     if compiled is None:
         return _walk_uniform(image, catalogue) or _walk_linked(image, catalogue)
-    end, stride, ascending, code, starts, codes, keys = compiled.walk(image.data, image.length, *catalogue.tables)
+    end, stride, ascending, code, starts, keys, rows, tables, groups = compiled.walk(
+        image.data, image.length, *catalogue.tables
+    )
     if stride:
-        times = image.strided(np.dtype("=i8"), int(catalogue.time_at[code]), stride, end // stride)
-        return Walked(end, times, np.full(1, code, np.uint16), None, bool(ascending), stride)
-    found = np.frombuffer(keys, np.int64), np.frombuffer(codes, np.uint16), np.frombuffer(starts, np.int64)
-    return Walked(end, *found, bool(ascending))
+        times = image.strided(_TIME, int(catalogue.time_at[code]), stride, end // stride)
+        return _uniform(image, catalogue, code, stride, times, ascending=bool(ascending))
+    found = {}
+    for kind, first, last, table in groups:
+        shape = catalogue.shapes[kind]
+        dtype = _NOTHING if shape is None else shape.fixed
+        numbers = np.frombuffer(rows, np.int64, last - first, first * 8)
+        found[kind] = Group(numbers, np.ndarray((last - first,), dtype, tables, table))
+    return Walked(end, np.frombuffer(keys, np.int64), bool(ascending), np.frombuffer(starts, np.int64), found)
+
+
+def grouped(image: Image, catalogue: Catalogue, starts: Offsets, codes: NDArray[np.uint16]) -> dict[int, Group]:
+    """The groups of records with these codes."""
+    found = {}
+    for code in np.flatnonzero(np.bincount(codes)).tolist():
+        shape, rows = catalogue.shapes[code], np.flatnonzero(codes == code)
+        dtype = _NOTHING if shape is None else shape.fixed
+        found[code] = Group(rows, take_rows(image.data, dtype, starts[rows]))
+    return found
+
+
+def _uniform(
+    image: Image, catalogue: Catalogue, code: int, stride: int, keys: NDArray[np.int64], *, ascending: bool
+) -> Walked:
+    count, shape = len(keys), catalogue.shapes[code]
+    assert shape is not None
+    rows = np.arange(count)
+    group = Group(rows, image.strided(shape.fixed, 0, stride, count))
+    return Walked(count * stride, keys, ascending, rows * stride, {code: group}, stride)
 
 
 def _walk_uniform(image: Image, catalogue: Catalogue) -> Walked | None:
@@ -109,7 +158,7 @@ def _walk_uniform(image: Image, catalogue: Catalogue) -> Walked | None:
     if shape.alone is not None and not views.all_reach_the_end(shape.parts_at, shape.alone):
         return None
     keys = _as_keys(views.words(shape.time_at))
-    return Walked(end, keys, np.full(1, code, np.uint16), None, is_ascending(keys), size)
+    return _uniform(image, catalogue, code, size, keys, ascending=is_ascending(keys))
 
 
 class _Strides:
@@ -158,7 +207,7 @@ def _walk_linked(image: Image, catalogue: Catalogue) -> Walked:
     if some:
         keys[timeless] = -1
     codes = _end_with_their_part(image, catalogue, codes, starts, sizes)
-    return Walked(end, keys, codes, starts, is_ascending(keys))
+    return Walked(end, keys, is_ascending(keys), starts, grouped(image, catalogue, starts, codes))
 
 
 def _boundaries(image: Image) -> tuple[Offsets, int]:
