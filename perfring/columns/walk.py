@@ -125,8 +125,8 @@ def grouped(image: Image, catalogue: Catalogue, starts: Offsets, codes: NDArray[
     found = {}
     for code in np.flatnonzero(np.bincount(codes)).tolist():
         shape, rows = catalogue.shapes[code], np.flatnonzero(codes == code)
-        dtype = _NOTHING if shape is None else shape.fixed
-        found[code] = Group(rows, take_rows(image.data, dtype, starts[rows]))
+        table = np.zeros(len(rows), _NOTHING) if shape is None else take_rows(image.data, shape.fixed, starts[rows])
+        found[code] = Group(rows, table)
     return found
 
 
