@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["doctor", "examine", "show"]
 
 _NO_LINUX = "perfring records with perf_event_open(2), which only Linux has; this is {}. On other systems: a Linux VM."
+_ENGINES = {
+    "compiled": "Columns are made by the compiled engine.",
+    "python": "Columns are made by the engine in Python: slower; for the other, install perfring where there is gcc.",
+}
 _SIGNS = {"ok": ("ok", "green"), "warn": ("warn", "yellow"), "error": ("ERROR", "bold red")}
 
 
@@ -98,6 +102,7 @@ def show(console: Console, kernel: Kernel, predicted: Sequence[Finding], tried: 
     from rich.text import Text
 
     console.print(Text(f"Linux {kernel.release}, pages of {kernel.page_size} bytes ({type(kernel).__name__})"))
+    console.print(Text(_ENGINES[_engine()], style="dim"))
     for title, findings in (("Found", predicted), ("Tried", tried)):
         console.print()
         console.print(_table(title, findings))
@@ -110,6 +115,12 @@ def show(console: Console, kernel: Kernel, predicted: Sequence[Finding], tried: 
             console.print(Text(f"  {mend}", style="cyan").append(f"  # {', '.join(topics)}", "dim"), soft_wrap=True)
         console.print()
     console.print(Text(_verdict(tried), style="bold red" if _refused(tried) else "bold green"))
+
+
+def _engine() -> str:
+    from perfring.engine import engine_name
+
+    return engine_name()
 
 
 def _mends(findings: Sequence[Finding]) -> dict[str, list[str]]:
@@ -144,6 +155,7 @@ def _print_json(kernel: Kernel, predicted: Sequence[Finding], tried: Sequence[Fi
         "kernel": type(kernel).__name__,
         "release": kernel.release,
         "page_size": kernel.page_size,
+        "engine": _engine(),
         "usable": not _refused(tried),
         "verdict": _verdict(tried),
         "found": [finding._asdict() for finding in predicted],
