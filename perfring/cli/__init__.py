@@ -117,9 +117,9 @@ def _show_error(error: PerfringError | OSError) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    text = str(error)
-    if not isinstance(error, PerfringError) and error.strerror:
-        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    from perfring.cli._advice import with_advice
+
+    text = str(error) if isinstance(error, PerfringError) else with_advice(error)
     console = Console(stderr=True)
     # A log keeps its lines whole, for grep; a terminal gets them broken between words.
     console.print(

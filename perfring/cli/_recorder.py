@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
+from perfring.cli._advice import of_command
 from perfring.cli._child import Command, CommandNotStarted
 from perfring.cli._lines import Lines, Names
 from perfring.cli._output import JsonWriter, LineWriter, Output
@@ -71,7 +72,7 @@ class Recorder:
                 try:
                     self._begin(session, command, opened)
                 except CommandNotStarted as error:
-                    typer.echo(f"perfring: {error.filename}: {error.strerror}", err=True)
+                    typer.echo(f"perfring: {of_command(error)}", err=True)
                     return error.status
                 self._read(session, tally, writer)
             return self._finish(command, tally, writer)

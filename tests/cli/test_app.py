@@ -72,7 +72,7 @@ def test_an_error_of_the_system_names_the_file_without_the_errno(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_with(monkeypatch, FileNotFoundError(errno.ENOENT, "No such file", "/x/y")) == 1
-    assert capsys.readouterr().err == "perfring: /x/y: No such file\n"
+    assert capsys.readouterr().err == "perfring: /x/y: No such file; check the path, and the directory it is in\n"
 
 
 def test_a_long_error_keeps_its_line_whole_in_a_log(
