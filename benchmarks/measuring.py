@@ -128,12 +128,12 @@ def marginal_ns(short: Length, long: Length) -> float:
     """Nanoseconds for one more record: between two lengths of run, so that what both pay once is in neither.
 
     Raises:
-        ValueError: the long run did not do more than the short one.
+        ValueError: the long run did not do more than the short one, or took no longer: they are too short to tell.
     """
-    more = long.records - short.records
-    if more <= 0:
-        raise ValueError(f"the long run delivered {long.records} records, the short one {short.records}: no difference")
-    return (long.seconds - short.seconds) / more * 1e9
+    more, longer = long.records - short.records, long.seconds - short.seconds
+    if more <= 0 or longer <= 0:
+        raise ValueError(f"{more} records more in {longer:.6f} s more of CPU time: the runs are too short to tell")
+    return longer / more * 1e9
 
 
 def percentile(ordered: Sequence[float], percent: float) -> float:
