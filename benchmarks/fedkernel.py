@@ -71,7 +71,7 @@ class FedKernel(SimKernel):
         super().__init__(cpus=cpus, capabilities=PRIVILEGED)
         self.rings: list[MemoryMapping] = []
 
-    def mmap(  # type: ignore[override] - a Mapping, but not the simulator's
+    def mmap(  # type: ignore[override]  # a Mapping, but not the simulator's
         self, fd: int, length: int, *, writable: bool = True, shared: bool = True, offset: int = 0
     ) -> MemoryMapping:
         """A ring of its own, behind which the simulated one stays empty."""

@@ -163,11 +163,8 @@ def _fault(event_id: int, time: int, chance: random.Random) -> bytes:
 
 
 def _clock(event_id: int, time: int, chance: random.Random) -> bytes:
-    chain = [
-        0xFFFF_FFFF_FFFF_FE00,
-        *(0x5555_0000_0000 + chance.randrange(1 << 20) for _ in range(chance.randrange(23))),
-    ]
-    chain += [0x5555_0000_1000, 0x5555_0000_2000]
+    addresses = [0x5555_0000_0000 + chance.randrange(1 << 20) for _ in range(chance.randrange(2, 24))]
+    chain = [abi.PERF_CONTEXT_USER, *addresses]
     size = _HEADER.size + 32 + 8 * len(chain)
     return struct.pack(
         f"=IHHQIIQQ{len(chain)}Q",

@@ -52,12 +52,24 @@ class Pair(NamedTuple):
     Attributes:
         short: the short one.
         long: the long one.
-        calls: how many calls the producer made in the long one.
+        calls: how many calls the producer made in each.
     """
 
     short: Finished
     long: Finished
-    calls: int
+    calls: tuple[int, int]
+
+    def marginal_ns(self) -> float:
+        """Nanoseconds for a record. Raises ValueError: the runs are too short to tell.
+
+        A reader that does not know what it read is taken to have read all that was produced.
+        """
+        short, long = self.short.read.records or self.calls[0], self.long.read.records or self.calls[1]
+        return marginal_ns(Length(self.short.cpu, short), Length(self.long.cpu, long))
+
+    def lost_percent(self) -> float:
+        """What the long run lost, of what was produced."""
+        return self.long.read.lost / self.calls[1] * 100
 
 
 def figures(run: Run, contenders: Sequence[Contender] = CONTENDERS) -> Iterator[Outcome]:
@@ -97,21 +109,17 @@ def _at(setting: Setting, run: Run, contenders: Sequence[Contender]) -> Iterator
 
 
 def _pair(contender: Contender, setting: Setting, run: Run) -> Pair:
-    short, long = (10_000, 30_000) if run.short else (SHORT_CALLS, LONG_CALLS)
-    return Pair(*(read_live(contender.start, setting, calls) for calls in (short, long)), calls=long)
+    calls = (10_000, 50_000) if run.short else (SHORT_CALLS, LONG_CALLS)
+    short, long = (read_live(contender.start, setting, each) for each in calls)
+    return Pair(short, long, calls)
 
 
 def _figures_of(
     contender: Contender, setting: Setting, pairs: Sequence[Pair], costs: dict[str, list[float]]
 ) -> Iterator[Outcome]:
     name = f"{setting.pages} pages: {contender.name}"
-    if contender.name == PERF:
-        calls = (SHORT_CALLS, LONG_CALLS)
-        lengths = [[Length(pair.short.cpu, calls[0]), Length(pair.long.cpu, calls[1])] for pair in pairs]
-    else:
-        lengths = [[Length(each.cpu, each.read.records) for each in (pair.short, pair.long)] for pair in pairs]
     try:
-        costs[contender.name] = [marginal_ns(short, long) for short, long in lengths]
+        costs[contender.name] = [pair.marginal_ns() for pair in pairs]
     except ValueError as error:
         yield Skipped(name, str(error))
         return
@@ -119,8 +127,7 @@ def _figures_of(
     yield figure(f"{name}, wakeups", [pair.long.read.wakeups for pair in pairs], "")
     if contender.name != PERF:
         kept = contender.lossless_from is not None and setting.pages >= contender.lossless_from
-        lost = [pair.long.read.lost / pair.calls * 100 for pair in pairs]
-        yield figure(f"{name}, lost", lost, "%", at_most=0.0 if kept else None)
+        yield figure(f"{name}, lost", [pair.lost_percent() for pair in pairs], "%", at_most=0.0 if kept else None)
 
 
 def _losses_of_perf(setting: Setting) -> Outcome:

@@ -96,9 +96,7 @@ def _count_records(session: Session, setting: Setting) -> Read:
 
 def _time_records(session: Session) -> Read:
     """Notes the moment of each batch, and looks at the records when all is over."""
-    noted = []
-    for batch in session.batches():
-        noted.append((time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW), batch))
+    noted = [(time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW), batch) for batch in session.batches()]
     taken = sorted(now - one.time for now, batch in noted for one in batch if isinstance(one, Sample) and one.time)
     middle, late = (percentile(taken, percent) / 1e3 for percent in (50, 99))
     return Read(len(taken), latencies={"p50": middle, "p99": late})

@@ -1,4 +1,4 @@
-"""Over CPUs: records a second from 1, 2, 4 and 8 rings fed from memory, and what a session costs that has nothing to do."""
+"""Over CPUs: records a second from 1, 2, 4 and 8 rings fed from memory, and what an idle session costs."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _throughput(contender: Contender, run: Run) -> Iterator[Outcome]:
     for feed in feeds.values():
         feed.session.close()
     for rings, found in speeds.items():
-        yield figure(f"{contender.name}, {rings} rings", [each / 1e3 for each in found], "k/s")
+        yield figure(f"{contender.name}, rings: {rings}", [each / 1e3 for each in found], "k/s")
     yield ratio(f"{contender.name}, speed at {RINGS[-1]} rings / at 1", speeds[RINGS[-1]], speeds[RINGS[0]])
 
 
@@ -70,11 +70,11 @@ def _speed(contender: Contender, feed: Feed, *, fillings: int) -> float:
 
 
 def _idleness(run: Run) -> Iterator[Outcome]:
-    """A latency bound of a second expires in each second, and all rings are looked at. The simulated kernel included."""
+    """A latency bound expires in each second, and all rings are looked at. The simulated kernel is in it."""
     for cpus in IDLE_CPUS:
         run.say(f"scaling: an idle session of {cpus} CPUs")
         taken = [_idle_ms(cpus, 1.0 if run.short else _IDLE_SECONDS) for _ in range(1 if run.short else run.rounds)]
-        yield figure(f"an idle second of a session of {cpus} simulated CPUs", taken, "ms")
+        yield figure(f"an idle second of a session, simulated CPUs: {cpus}", taken, "ms")
 
 
 def _idle_ms(cpus: int, seconds: float) -> float:
