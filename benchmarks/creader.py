@@ -10,6 +10,7 @@ from typing import Self
 
 from benchmarks.compiling import build
 from benchmarks.measuring import UnavailableError
+from simkernel.contract.gate import GATE, gate_state
 
 ON_RECORD = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint32)
 """What is called for each record: context, the record, its size."""
@@ -66,6 +67,8 @@ class LibbpfReader:
     """
 
     def __init__(self, image: bytes) -> None:
+        if gate_state() == "0":
+            raise UnavailableError(f"{GATE}=0 leaves the real kernel alone")
         library = _libbpf_library()
         pages = 1 << max((len(image) - 1).bit_length() - os.sysconf("SC_PAGESIZE").bit_length() + 1, 0)
         self._read, self._close = library.read_ring, library.close_reader

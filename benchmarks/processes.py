@@ -19,7 +19,7 @@ from typing import IO, NamedTuple, Protocol, TypeAlias
 from benchmarks.measuring import UnavailableError
 from benchmarks.producer import Producer
 from benchmarks.readers import GETPPID, Read, Setting
-from perfring import PerfringError, SessionBuilder, TracepointEvents
+from simkernel.contract.gate import GATE, gate_state, linux_refusal
 
 _CPUCLOCK_SCHED = 2
 """Which of a process's clocks, in the low bits of its id (linux/posix-timers.h): precise, not counted by ticks."""
@@ -178,14 +178,14 @@ def two_cpus() -> tuple[int, int]:
     """A CPU for the producer and one for the reader, on a machine that permits live figures.
 
     Raises:
-        UnavailableError: it has one CPU only, or does not let this user record a tracepoint on a whole CPU.
+        UnavailableError: it has one CPU only, or does not let this user record a tracepoint on a whole CPU; or
+            PERFRING_LINUX=0 leaves its kernel alone.
     """
+    if gate_state() == "0":
+        raise UnavailableError(f"{GATE}=0 leaves the real kernel alone")
+    if refused := linux_refusal():
+        raise UnavailableError(refused)
     cpus = sorted(os.sched_getaffinity(0))
     if len(cpus) < 2:
         raise UnavailableError("one CPU: producer and reader would take turns; it takes two")
-    builder = SessionBuilder().with_page_count(1).with_target_cpu(cpus[0])
-    try:
-        builder.with_tracepoint_events(TracepointEvents(GETPPID)).build().close()
-    except (PerfringError, OSError) as refused:
-        raise UnavailableError(f"the kernel does not permit it: {refused}") from refused
     return cpus[0], cpus[1]
