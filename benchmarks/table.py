@@ -52,7 +52,7 @@ def _cells(found: Figure, *, judged: bool) -> tuple[Text, ...]:
 
 def _limit(found: Figure) -> str:
     bounds = (("<=", found.at_most), (">=", found.at_least))
-    return " ".join(f"{sign} {bound:g}" for sign, bound in bounds if bound is not None)
+    return " ".join(f"{sign} {bound:.3g}" for sign, bound in bounds if bound is not None)
 
 
 def number(value: float) -> str:

@@ -13,7 +13,7 @@ from benchmarks.images import Image, mixed, one_layout
 from benchmarks.measuring import UnavailableError
 from benchmarks.plainreader import plain_loop
 from benchmarks.scaling import read_records
-from perfring import Record
+from perfring import Record, Sample
 from simkernel import SimKernel
 from tests.session_rig import GETPPID, watching
 
@@ -65,9 +65,11 @@ def test_a_getppid_sample_is_what_a_session_finds(sim_kernel: SimKernel) -> None
         session.enable()
         actor.getppid()
         (found,) = session.next_batch(timeout=0)
-    made = _decoded(one_layout(56))[0]
-    assert (made.size, made.event) == (found.size, found.event)
-    assert made.details() == found.details()
+    (made,) = _decoded(one_layout(56))
+    assert (made.size, made.event, made.details()) == (found.size, found.event, found.details())
+    assert isinstance(made, Sample)
+    assert isinstance(found, Sample)
+    assert (made.raw or b"")[:4] == (found.raw or b"")[:4], "the tracepoint's id"
 
 
 @pytest.mark.parametrize("contender", decode.CONTENDERS, ids=lambda contender: contender.name)
