@@ -136,11 +136,16 @@ def _mixture(chance: random.Random, ids: Mapping[str, int]) -> Iterator[bytes]:
 # Samples. Each begins with its header and the event's id (PERF_SAMPLE_IDENTIFIER).
 
 
+def _by_user(size: int) -> tuple[int, int, int]:
+    """The header of a sample taken in user space."""
+    return abi.PERF_RECORD_SAMPLE, abi.PERF_RECORD_MISC_USER, size
+
+
 def _getppid(event_id: int, time: int) -> bytes:
     size = GETPPID_SAMPLE.size
     return GETPPID_SAMPLE.pack(
-        *(abi.PERF_RECORD_SAMPLE, 1, size, event_id, _PID, _PID, time),
-        *(20, 2031, 0, 0, _PID, 110, 0, 0),
+        *(*_by_user(size), event_id, _PID, _PID, time),
+        *(20, 2031, 0, 1, _PID, 110, 0, 0),
     )
 
 
@@ -149,7 +154,7 @@ _SWITCH_SAMPLE = struct.Struct("=IHHQIIQIHBBi16siiq16siiI")
 
 def _switch_sample(event_id: int, time: int) -> bytes:
     return _SWITCH_SAMPLE.pack(
-        *(abi.PERF_RECORD_SAMPLE, 1, _SWITCH_SAMPLE.size, event_id, _PID, _PID, time, 68),
+        *(abi.PERF_RECORD_SAMPLE, abi.PERF_RECORD_MISC_KERNEL, _SWITCH_SAMPLE.size, event_id, _PID, _PID, time, 68),
         *(1412, 0, 0, _PID, b"busy", _PID, 120, 1, b"swapper/0", 0, 120, 0),
     )
 
@@ -159,7 +164,7 @@ _FAULT = struct.Struct("=IHHQQIIQQ")
 
 def _fault(event_id: int, time: int, chance: random.Random) -> bytes:
     ip, address = 0x5555_0000_0000 + chance.randrange(1 << 20), 0x7F00_0000_0000 + chance.randrange(0, 1 << 30, 8)
-    return _FAULT.pack(abi.PERF_RECORD_SAMPLE, 2, _FAULT.size, event_id, ip, _PID, _PID, time, address)
+    return _FAULT.pack(*_by_user(_FAULT.size), event_id, ip, _PID, _PID, time, address)
 
 
 def _clock(event_id: int, time: int, chance: random.Random) -> bytes:
@@ -168,7 +173,7 @@ def _clock(event_id: int, time: int, chance: random.Random) -> bytes:
     size = _HEADER.size + 32 + 8 * len(chain)
     return struct.pack(
         f"=IHHQIIQQ{len(chain)}Q",
-        *(abi.PERF_RECORD_SAMPLE, 2, size, event_id, _PID, _PID, time, len(chain), *chain),
+        *(*_by_user(size), event_id, _PID, _PID, time, len(chain), *chain),
     )
 
 
