@@ -31,9 +31,11 @@ static void produce(uint64_t count, uint64_t gap)
 			/* No sleep: its wakeup would take turns with the reader's. */
 			while (now_ns() < due)
 				;
-			due += gap;
 		}
 		syscall(SYS_getppid);
+		/* From now on: one that was off the CPU does not make up for it with a burst. */
+		if (gap)
+			due = now_ns() + gap;
 	}
 }
 
