@@ -16,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, NamedTuple, Protocol, TypeAlias
 
+from benchmarks.compiling import build
 from benchmarks.measuring import UnavailableError
 from benchmarks.producer import Producer
 from benchmarks.readers import GETPPID, Read, Setting
@@ -178,8 +179,8 @@ def two_cpus() -> tuple[int, int]:
     """A CPU for the producer and one for the reader, on a machine that permits live figures.
 
     Raises:
-        UnavailableError: it has one CPU only, or does not let this user record a tracepoint on a whole CPU; or
-            PERFRING_LINUX=0 leaves its kernel alone.
+        UnavailableError: it has one CPU only, no C compiler for the producer, or does not let this user record a
+            tracepoint on a whole CPU; or PERFRING_LINUX=0 leaves its kernel alone.
     """
     if gate_state() == "0":
         raise UnavailableError(f"{GATE}=0 leaves the real kernel alone")
@@ -188,4 +189,5 @@ def two_cpus() -> tuple[int, int]:
     cpus = sorted(os.sched_getaffinity(0))
     if len(cpus) < 2:
         raise UnavailableError("one CPU: producer and reader would take turns; it takes two")
+    build("producer")
     return cpus[0], cpus[1]

@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks import groups
 from benchmarks.__main__ import main
+from benchmarks.compiling import build
 from benchmarks.groups import GROUPS
 from benchmarks.measuring import Figure, Outcome, Skipped
 from tests.quality.project import ROOT
@@ -52,6 +53,18 @@ def test_without_the_real_kernel_its_figures_are_skipped_with_a_word(
     printed = capsys.readouterr().out
     for group in ("live", "watermark"):
         assert f"skipped: {group}: PERFRING_LINUX=0 leaves the real kernel alone" in printed
+
+
+def test_without_a_compiler_what_needs_c_is_skipped_with_a_word(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    build.cache_clear()
+    assert main(["--short", "--only", "decode", "live", "watermark"]) == 0
+    printed = capsys.readouterr().out
+    assert "skipped: mixed: C loop, a callback per record: no C compiler" in printed
+    assert "mixed: perfring records" in printed
+    assert {"skipped: live", "skipped: watermark"} <= {line[: line.find(":", 9)] for line in printed.splitlines()}
 
 
 def test_a_missed_limit_is_marked_and_the_status_says_so(
