@@ -17,7 +17,7 @@ from perfring.errors import Unsupported
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["ENGINES", "Core", "core", "engine_name", "using"]
+__all__ = ["ENGINES", "Core", "core", "engine_name", "is_built", "using"]
 
 ENGINES: Final = ("compiled", "python")
 _VARIABLE: Final = "PERFRING_ENGINE"
@@ -70,6 +70,11 @@ def core() -> Core | None:
             f"where there is a C compiler (perfring doctor says why it was left out), or unset {_VARIABLE}"
         )
     return found
+
+
+def is_built() -> bool:
+    """Whether the compiled engine is there."""
+    return _load() is not None
 
 
 def engine_name() -> str:
