@@ -128,7 +128,7 @@ def _take_columns(taker: ColumnTaker, image: ColumnImage) -> int:
     """The tables of all kinds, and what has a length of its own: names and call chains."""
     block, _ = taker.take(image, cpu=0, position=0, on_bad=_refuse, final=True)
     order = ColumnOrder()
-    order.pending.append(block)
+    order.pending += [] if block is None else [block]
     batch = order.batch(order.release(), Reason.WAKEUP)
     for columns in batch.columns.values():
         _ = columns.rows

@@ -519,6 +519,38 @@ static PyObject *core_count_items(PyObject *module, PyObject *args) {
     return ok ? Py_NewRef(Py_None) : NULL;
 }
 
+PyDoc_STRVAR(count_text_doc, "count_text(data, starts, at, trailer, edges)\n--\n\n"
+                             "As count_items, of the bytes before the first NUL, or the trailer, from at on.");
+
+static PyObject *core_count_text(PyObject *module, PyObject *args) {
+    Py_buffer data, starts, edges;
+    Py_ssize_t at, trailer;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "y*y*nnw*:count_text", &data, &starts, &at, &trailer, &edges))
+        return NULL;
+    Py_ssize_t count = starts.len / 8;
+    const int64_t *start = starts.buf;
+    int64_t *edge = edges.buf, total = 0;
+    int ok = edges.len / 8 == count + 1 && at >= HEADER && trailer >= 0 && data.len >= HEADER &&
+             !outside(start, count, data.len - HEADER);
+    for (Py_ssize_t i = 0; ok && i < count; i++) {
+        const uint8_t *record = (const uint8_t *)data.buf + start[i];
+        Py_ssize_t room = load_header(record).size - trailer - at;
+        edge[i] = total;
+        ok = room >= 0 && room + at <= data.len - start[i];
+        const uint8_t *nul = ok ? memchr(record + at, 0, (size_t)room) : NULL;
+        total += nul ? nul - record - at : room;
+    }
+    if (ok)
+        edge[count] = total;
+    else
+        PyErr_Format(PyExc_ValueError, "text at %zd lies outside of records in %zd bytes", at, data.len);
+    PyBuffer_Release(&data);
+    PyBuffer_Release(&starts);
+    PyBuffer_Release(&edges);
+    return ok ? Py_NewRef(Py_None) : NULL;
+}
+
 /* The place of an aligned u64, or NULL with an error. */
 static uint64_t *word_at(const Py_buffer *words, Py_ssize_t offset) {
     uint8_t *place = (uint8_t *)words->buf + offset;
@@ -564,6 +596,7 @@ static PyObject *core_store_release(PyObject *module, PyObject *args) {
 }
 
 static PyMethodDef functions[] = {
+    {"count_text", core_count_text, METH_VARARGS, count_text_doc},
     {"count_items", core_count_items, METH_VARARGS, count_items_doc},
     {"load_acquire", core_load_acquire, METH_VARARGS, load_doc},
     {"store_release", core_store_release, METH_VARARGS, store_doc},

@@ -34,6 +34,10 @@ class Core(Protocol):
         """Writes the u64; what was read before is not newer."""
         ...
 
+    def count_text(self, data: Any, starts: Any, at: int, trailer: int, edges: Any) -> None:
+        """Adds up the lengths of names."""
+        ...
+
     def take_rows(self, data: Any, starts: Any, size: int, into: Any) -> None:
         """Copies ``size`` bytes from each start."""
         ...

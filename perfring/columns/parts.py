@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 
 from perfring.abi import PERF_FORMAT_GROUP, read_counter_names
-from perfring.columns.gather import take_spans
+from perfring.columns.gather import count_items, count_text, take_spans
+from perfring.columns.ragged import Ragged
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -112,6 +113,22 @@ class Part:
         """Whether a record that has its least size can still be wrong here."""
         return True
 
+    @property
+    def quick(self) -> bool:
+        """Whether `gather` can be used."""
+        return False
+
+    def gather(self, image: Image, starts: Offsets, at: int, trailer: int) -> Ragged:
+        """The column, when this is the only part, in records that were checked.
+
+        Args:
+            image: where the records are.
+            starts: their first bytes.
+            at: where the part begins in each.
+            trailer: bytes at the end of each that are not the part's.
+        """
+        raise NotImplementedError
+
     def find(self, rows: Rows, at: Offsets) -> Found:
         """Where it is, when it begins at these offsets."""
         raise NotImplementedError
@@ -141,7 +158,23 @@ class Number(Part):
         return Found({self.name: Span(_U64, at)}, behind, fits)
 
 
-class Chain(Part):
+class _Items(Part):
+    """A count and so many items."""
+
+    __slots__ = ()
+
+    @property
+    def quick(self) -> bool:
+        """The counts say all."""
+        return True
+
+    def gather(self, image: Image, starts: Offsets, at: int, trailer: int) -> Ragged:  # noqa: ARG002 - a sample's end
+        """The items."""
+        edges, dtype = count_items(image, starts, at, self.item), np.dtype(f"=u{self.item}")
+        return Ragged.laid_end_to_end(image.data, dtype, starts, edges, shift=at + self.head)
+
+
+class Chain(_Items):
     """PERF_SAMPLE_CALLCHAIN: a count and as many addresses."""
 
     __slots__ = ()
@@ -153,7 +186,7 @@ class Chain(Part):
         return Found({self.name: Span(_U64, at + 8, counts)}, np.minimum(at + 8 + 8 * counts, rows.ends), fits)
 
 
-class Raw(Part):
+class Raw(_Items):
     """PERF_SAMPLE_RAW: a u32 size and so many bytes, with the kernel's padding among them."""
 
     __slots__ = ()
@@ -296,6 +329,15 @@ class Text(Part):
         first = np.append(nuls, edges[-1])[np.searchsorted(nuls, edges[:-1])]
         lengths = np.minimum(first - edges[:-1], room)
         return Found({self.name: Span(_U8, at, lengths)}, rows.ends, at <= rows.ends)
+
+    @property
+    def quick(self) -> bool:
+        """A name is all that there is."""
+        return True
+
+    def gather(self, image: Image, starts: Offsets, at: int, trailer: int) -> Ragged:
+        """The bytes before the NUL."""
+        return Ragged.laid_end_to_end(image.data, _U8, starts, count_text(image, starts, at, trailer), shift=at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ from __future__ import annotations
 
 import sys
 from bisect import bisect_left
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -61,16 +63,26 @@ _TYPE_AND_SIZE: Final = _as_word(0xFFFF_FFFF, 0xFFFF)
 _LATEST: Final = np.uint64((1 << 63) - 1)
 
 
-class Group(NamedTuple):
+class Group:
     """The records of one code.
 
-    Attributes:
-        rows: their numbers, ascending.
+    Args:
         table: of each all that has a fixed place: `Shape.fixed`.
+        rows: their numbers, ascending; or what makes them when somebody asks: most of the time nobody does.
     """
 
-    rows: Offsets
-    table: NDArray[Any]
+    __slots__ = ("_rows", "table")
+
+    def __init__(self, table: NDArray[Any], rows: Offsets | Callable[[], Offsets]) -> None:
+        self.table = table
+        self._rows = rows
+
+    @property
+    def rows(self) -> Offsets:
+        """Their numbers, ascending."""
+        if callable(self._rows):
+            self._rows = self._rows()
+        return self._rows
 
 
 class Walked(NamedTuple):
@@ -80,7 +92,7 @@ class Walked(NamedTuple):
         end: behind the last whole record; what follows is cut off, or makes no sense.
         keys: the time of each in nanoseconds, -1 where it has none.
         ascending: the times are.
-        starts: the offset of each.
+        starts: the offset of each; None where they lie ``stride`` apart.
         groups: the records by code; those of `ODD` must be looked at one by one.
         stride: bytes of every record, when all are alike; else 0. There is one group then.
     """
@@ -88,7 +100,7 @@ class Walked(NamedTuple):
     end: int
     keys: NDArray[np.int64]
     ascending: bool
-    starts: Offsets
+    starts: Offsets | None
     groups: dict[int, Group]
     stride: int = 0
 
@@ -115,8 +127,8 @@ def walk(image: Image, catalogue: Catalogue) -> Walked:
     for kind, first, last, table in groups:
         shape = catalogue.shapes[kind]
         dtype = _NOTHING if shape is None else shape.fixed
-        numbers = np.frombuffer(rows, np.int64, last - first, first * 8)
-        found[kind] = Group(numbers, np.ndarray((last - first,), dtype, tables, table))
+        numbers = partial(_numbers_in, rows, first, last)
+        found[kind] = Group(np.ndarray((last - first,), dtype, tables, table), numbers)
     return Walked(end, np.frombuffer(keys, np.int64), bool(ascending), np.frombuffer(starts, np.int64), found)
 
 
@@ -126,7 +138,7 @@ def grouped(image: Image, catalogue: Catalogue, starts: Offsets, codes: NDArray[
     for code in np.flatnonzero(np.bincount(codes)).tolist():
         shape, rows = catalogue.shapes[code], np.flatnonzero(codes == code)
         table = np.zeros(len(rows), _NOTHING) if shape is None else take_rows(image.data, shape.fixed, starts[rows])
-        found[code] = Group(rows, table)
+        found[code] = Group(table, rows)
     return found
 
 
@@ -135,9 +147,8 @@ def _uniform(
 ) -> Walked:
     count, shape = len(keys), catalogue.shapes[code]
     assert shape is not None
-    rows = np.arange(count)
-    group = Group(rows, image.strided(shape.fixed, 0, stride, count))
-    return Walked(count * stride, keys, ascending, rows * stride, {code: group}, stride)
+    group = Group(image.strided(shape.fixed, 0, stride, count), partial(_numbers_up_to, count))
+    return Walked(count * stride, keys, ascending, None, {code: group}, stride)
 
 
 def _walk_uniform(image: Image, catalogue: Catalogue) -> Walked | None:
@@ -182,6 +193,14 @@ class _Strides:
         """Whether the count of a part always fits what is left of the record."""
         counts = self._image.strided(np.dtype(f"=u{part.head}"), at, self._size, self._count)
         return bool((counts == (self._size - at - part.head) // part.item).all())
+
+
+def _numbers_in(rows: bytearray, first: int, last: int) -> Offsets:
+    return np.frombuffer(rows, np.int64, last - first, first * 8)
+
+
+def _numbers_up_to(count: int) -> Offsets:
+    return np.arange(count)
 
 
 def _cut_off(image: Image, end: int, size: int) -> bool:
@@ -273,7 +292,8 @@ def _classify_others(
     misc = image.data[: image.length & ~7].view("=u2")[2::4][places]
     by_build_id = (types == abi.PERF_RECORD_MMAP2) & ((misc & abi.PERF_RECORD_MISC_MMAP_BUILD_ID) != 0)
     rows = np.where((types < SIDE_TYPES) & (types > 0), np.where(by_build_id, 0, types), SIDE_TYPES - 1)
-    return catalogue.side_codes[slots, rows]
+    codes: NDArray[np.uint16] = catalogue.side_codes[slots, rows]
+    return codes
 
 
 def _recoded(
