@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from perfring.abi import PerfEventAttr
     from perfring.batch import Batch, Reason
     from perfring.builder import SessionBuilder
+    from perfring.command import Command
     from perfring.errors import (
         BadRecord,
+        CommandNotStarted,
         CpuNotOnline,
         EventRefused,
         FilterRefused,
@@ -62,6 +64,8 @@ __all__ = [
     "BadRecord",
     "Batch",
     "BpfOutputEvents",
+    "Command",
+    "CommandNotStarted",
     "ContextSwitchEvents",
     "CpuNotOnline",
     "EventRefused",
@@ -112,8 +116,10 @@ _NAMES = {
         "Reason",
     ),
     "perfring.builder": ("SessionBuilder",),
+    "perfring.command": ("Command",),
     "perfring.errors": (
         "BadRecord",
+        "CommandNotStarted",
         "CpuNotOnline",
         "EventRefused",
         "FilterRefused",

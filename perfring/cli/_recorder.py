@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from perfring.cli._child import Command, CommandNotStarted
 from perfring.cli._lines import Lines, Names
 from perfring.cli._output import JsonWriter, LineWriter, Output
 from perfring.cli._tally import Tally
-from perfring.errors import SessionClosed
+from perfring.command import Command
+from perfring.errors import CommandNotStarted, SessionClosed
 from perfring.session import Session
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Recorder:
                 try:
                     self._begin(session, command, opened)
                 except CommandNotStarted as error:
-                    typer.echo(f"perfring: {error.filename}: {error.strerror}", err=True)
+                    typer.echo(f"perfring: {error}", err=True)
                     return error.status
                 self._read(session, tally, writer)
             return self._finish(command, tally, writer)

@@ -38,7 +38,7 @@ LAYERS = {
     "sessions": ("recording", "overwrite", "session"),
     "what happened": ("timeline", "picture"),
     # Only what is above the session chooses a kernel; all below takes the one it is given.
-    "on this machine": ("linux", "builder", "verify", "stories"),
+    "on this machine": ("linux", "builder", "command", "verify", "stories"),
     "the public names": ("",),
     "the command": ("cli", "__main__"),
 }
