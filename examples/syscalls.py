@@ -2,8 +2,7 @@
 
     python -m examples.syscalls [--pid PID] [--duration SECONDS] [--json]
 
-Needs root, or CAP_PERFMON and a readable tracefs. Shows asyncio: the kernel wakes the loop when a ring has enough, and
-the loop is free for everything else.
+Needs root, or CAP_PERFMON and a readable tracefs. Shows asyncio: the kernel wakes the loop when a ring has enough.
 """
 
 from __future__ import annotations
@@ -88,8 +87,7 @@ def call_name(number: int) -> str:
 
 def draw(rows: list[dict[str, Any]], session: Session) -> Table:
     counts = session.statistics()
-    lost = f"[bold red]{counts.lost} LOST[/]" if counts.lost else "0 lost"
-    table = Table(caption=f"{counts.records} records, {counts.wakeups} wakeups, {lost}", box=None)
+    table = Table(caption=f"{counts.records} records, {counts.wakeups} wakeups, {counts.lost} LOST", box=None)
     for title in ("pid", "process", "call", "count", "per s", "p50", "p99", "max"):
         table.add_column(title, justify="left" if title in ("process", "call") else "right")
     for pid, comm, call, count, rate, *latencies in (row.values() for row in rows[:20]):
@@ -138,6 +136,8 @@ def main(argv: list[str] | None = None, *, kernel: Kernel | None = None, run: An
     parser.add_argument("--json", action="store_true", help="everything as JSON at the end")
     args = parser.parse_args(argv)
     try:
+        if args.duration is not None and args.duration < 0:
+            raise ValueError(f"duration is {args.duration}: it must be a number of seconds, 0 or more")
         run(watch(args, kernel or LinuxKernel()))
     except (PerfringError, ValueError) as error:  # not permitted, no such process, no such tracepoint: the text says it
         print(f"syscalls: {error}", file=sys.stderr)
