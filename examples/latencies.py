@@ -33,6 +33,10 @@ class Latencies:
                 return min(_last_of(bucket), self.longest)
         return self.longest
 
+    def summary(self) -> dict[str, int]:
+        quantiles = {"p50_ns": self.quantile(0.5), "p99_ns": self.quantile(0.99)}
+        return {"count": self.count, **quantiles, "max_ns": self.longest, "total_ns": self.total}
+
     def powers(self) -> Iterator[tuple[int, int]]:
         """From the shortest to the longest: a power of two in nanoseconds, and how many were from its half up to it."""
         found: Counter[int] = Counter()

@@ -59,15 +59,7 @@ class RunQueue:
 
     def offenders(self) -> list[dict[str, Any]]:
         return [
-            {
-                "tid": tid,
-                "comm": comm,
-                "count": waits.count,
-                "p50_ns": waits.quantile(0.5),
-                "p99_ns": waits.quantile(0.99),
-                "max_ns": waits.longest,
-                **self.worst[tid, comm],
-            }
+            {"tid": tid, "comm": comm, **waits.summary(), **self.worst[tid, comm]}
             for (tid, comm), waits in sorted(self.by_thread.items(), key=lambda item: -item[1].longest)
         ]
 

@@ -68,11 +68,8 @@ class Calls:
                 "pid": pid,
                 "comm": self.comms.get(pid, "?"),
                 "call": call_name(number),
-                "count": times.count,
                 "rate": round(times.count / seconds, 1) if seconds else 0.0,
-                "p50_ns": times.quantile(0.5),
-                "p99_ns": times.quantile(0.99),
-                "max_ns": times.longest,
+                **times.summary(),
             }
             for (pid, number), times in sorted(self.table.items(), key=lambda item: (-item[1].count, item[0]))
         ]
@@ -88,10 +85,11 @@ def call_name(number: int) -> str:
 def draw(rows: list[dict[str, Any]], session: Session) -> Table:
     counts = session.statistics()
     table = Table(caption=f"{counts.records} records, {counts.wakeups} wakeups, {counts.lost} LOST", box=None)
-    for title in ("pid", "process", "call", "count", "per s", "p50", "p99", "max"):
+    for title in ("pid", "process", "call", "count", "per s", "p50", "p99", "max", "in all"):
         table.add_column(title, justify="left" if title in ("process", "call") else "right")
-    for pid, comm, call, count, rate, *latencies in (row.values() for row in rows[:20]):
-        table.add_row(str(pid), comm, call, str(count), f"{rate:.0f}", *map(readable, latencies))
+    for row in rows[:20]:
+        latencies = [readable(row[name]) for name in ("p50_ns", "p99_ns", "max_ns", "total_ns")]
+        table.add_row(str(row["pid"]), row["comm"], row["call"], str(row["count"]), f"{row['rate']:.0f}", *latencies)
     return table
 
 
@@ -111,8 +109,7 @@ async def watch(args: argparse.Namespace, kernel: Kernel) -> None:
         signal.signal(signal.SIGINT, lambda *_: session.stop())  # the stream then ends, with all that was recorded
         session.enable()
         begun = shown = loop.time()
-        if args.duration is not None:
-            loop.call_later(args.duration, session.stop)
+        timer = None if args.duration is None else loop.call_later(args.duration, session.stop)
         calls.comms.update((task.tid, task.comm) for task in procfs.tasks(kernel, pids=args.pid or None))
         with Live(console=console, auto_refresh=False, transient=True) as live:
             async for batch in session.stream(max_latency=REFRESH):
@@ -121,6 +118,8 @@ async def watch(args: argparse.Namespace, kernel: Kernel) -> None:
                 if loop.time() - shown >= REFRESH:
                     shown = loop.time()
                     live.update(draw(calls.rows(shown - begun), session), refresh=True)
+        if timer:
+            timer.cancel()  # when the process ended before
         seconds = loop.time() - begun
         rows = calls.rows(seconds)
         if args.json:
