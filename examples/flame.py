@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -20,10 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from examples.symbols import Place, Symbols
-from perfring import Command, Kernel, KernelEvents, LinuxKernel, PerfringError, ProfilingEvents, Record, SessionBuilder
+from perfring import Command, Kernel, KernelEvents, LinuxKernel, PerfringError, ProfilingEvents, SessionBuilder
 from perfring.abi import PERF_CONTEXT_KERNEL, PERF_CONTEXT_MAX
-from perfring.records import Sample
+from perfring.records import Record, Sample
 from perfring.sideband import Comm, Fork, Mmap
+from perfring.stopping import stop_on_signals
 
 
 class Profile:
@@ -101,7 +101,7 @@ def record_profile(args: argparse.Namespace, kernel: Kernel) -> Profile:
         if command:
             builder = builder.with_target_pid(command.pid).with_enable_on_exec()
         session = opened.enter_context(builder.build(kernel))
-        signal.signal(signal.SIGINT, lambda *_: session.stop())  # the records then end, with all that was recorded
+        opened.enter_context(stop_on_signals(session))  # Ctrl-C ends the records, with all that there was
         if command:
             command.release()
         else:

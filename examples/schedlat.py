@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
 from collections import defaultdict
 from typing import Any
 
 from examples.latencies import Latencies, readable
 from perfring import Kernel, LinuxKernel, PerfringError, Record, SessionBuilder, TracepointEvents, procfs
+from perfring.stopping import stop_on_signals
 
 RUNNABLE = 0xFF  # none of these bits in prev_state: it was preempted, and goes on waiting
 BAR = 40
@@ -87,12 +87,11 @@ def choose(tids: set[int]) -> SessionBuilder:
 def measure(args: argparse.Namespace, kernel: Kernel) -> None:
     tids = {tid for pid in args.pid for tid in procfs.threads(kernel, pid)}
     queue = RunQueue(tids or None)
-    with choose(tids).build(kernel) as session:
+    with choose(tids).build(kernel) as session, stop_on_signals(session):
         session.on("sched:sched_wakeup", queue.woken)
         session.on("sched:sched_wakeup_new", queue.woken)
         session.on("sched:sched_switch", queue.switched)
         session.on("lost", queue.lost)
-        signal.signal(signal.SIGINT, lambda *_: session.stop())  # the parsing then ends, with all that was recorded
         session.enable()
         if args.duration is None:
             session.parse_until(lambda: False)

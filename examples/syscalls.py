@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import signal
 import sys
 from collections import defaultdict
 from typing import Any
@@ -34,6 +33,7 @@ from perfring import (
     procfs,
 )
 from perfring.sideband import Comm, Fork, Lost
+from perfring.stopping import stop_on_signals
 
 NAMES = syscalls()
 REFRESH = 0.5  # seconds
@@ -105,8 +105,7 @@ def choose(args: argparse.Namespace, kernel: Kernel) -> SessionBuilder:
 
 async def watch(args: argparse.Namespace, kernel: Kernel) -> None:
     calls, loop, console = Calls(), asyncio.get_running_loop(), Console(stderr=args.json)
-    with choose(args, kernel).build(kernel) as session:
-        signal.signal(signal.SIGINT, lambda *_: session.stop())  # the stream then ends, with all that was recorded
+    with choose(args, kernel).build(kernel) as session, stop_on_signals(session):
         session.enable()
         begun = shown = loop.time()
         timer = None if args.duration is None else loop.call_later(args.duration, session.stop)

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from perfring.records import Record, Sample
     from perfring.session import Session
     from perfring.statistics import RingStatistics, SessionStatistics
+    from perfring.stopping import stop_on_signals
 
 __all__ = [
     "BadRecord",
@@ -103,6 +104,7 @@ __all__ = [
     "WatermarkStallWarning",
     "__version__",
     "ring_data_bytes",
+    "stop_on_signals",
     "watermark_verdict",
 ]
 
@@ -166,6 +168,7 @@ _NAMES = {
         "RingStatistics",
         "SessionStatistics",
     ),
+    "perfring.stopping": ("stop_on_signals",),
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 

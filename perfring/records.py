@@ -338,7 +338,7 @@ class Sample(Record):
             return self._fields
 
     def field(self, name: str) -> Any:
-        """One field of a tracepoint's payload, without decoding the others: ``sample.field("prev_pid")``, ``"common_pid"``.
+        """One field of a tracepoint's payload, without decoding the others: ``sample.field("next_pid")``.
 
         As untyped as what `struct` unpacks: an int, a str, or for other arrays bytes or a tuple of ints.
 

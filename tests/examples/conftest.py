@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import signal
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,19 +14,10 @@ import simkernel.aio
 from perfring import Kernel
 from simkernel import SimKernel
 
-Run = Callable[[Coroutine[Any, Any, None]], None]
-
 
 @pytest.fixture(scope="session", autouse=True)
 def _makers_are_known(remember_who_opened: None) -> None:
     """A leak on the real kernel shows the stack that opened it."""
-
-
-@pytest.fixture(autouse=True)
-def _ctrl_c_is_pytests_again() -> Iterator[None]:
-    before = signal.getsignal(signal.SIGINT)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -178,7 +178,7 @@ def test_a_field_that_there_is_not_is_told_with_those_that_there_are() -> None:
 
 
 def test_a_sample_without_a_format_has_no_field() -> None:
-    with pytest.raises(TypeError, match="no field .nr.: it is no tracepoint"):
+    with pytest.raises(TypeError, match=r"no field .nr.: it is no tracepoint"):
         decode(asking_for(1 << 10), {"raw": RAW}).field("nr")
 
 
