@@ -12,7 +12,9 @@ import pytest
 
 from examples.flame import Profile, main
 from examples.symbols import Symbols
-from perfring import Kernel, ProfilingEvents, SessionBuilder
+from perfring import Kernel, ProfilingEvents, Record, Sample, SessionBuilder, abi
+from perfring.layout import EventLayout
+from perfring.sideband import Comm, Fork, Mmap2
 from simkernel import SimKernel
 from simkernel.contract.arm import Arm
 from simkernel.tasks import Spend
@@ -118,6 +120,55 @@ def test_a_file_that_cannot_be_written_is_told_before_anything_is_recorded(
 ) -> None:
     assert main(["--speedscope", str(tmp_path / "no" / "file")], kernel=sim_kernel) == 1
     assert "No such file or directory" in capsys.readouterr().err
+
+
+# What a profile makes of records.
+
+
+def _sample(*chain: int, pid: int = 7) -> Sample:
+    sample_type = abi.PERF_SAMPLE_IDENTIFIER | abi.PERF_SAMPLE_TID | abi.PERF_SAMPLE_CALLCHAIN
+    layout = EventLayout(abi.PerfEventAttr(sample_type=sample_type), name="cpu-clock", kind="profile")
+    given = {"id": 1, "pid": pid, "tid": pid, "callchain": chain}
+    values = [given[name] for name in sorted(layout.places, key=lambda name: layout.places[name])]
+    return Sample(layout, 0, 0, 0, 64, tuple(values))
+
+
+def _stacks(*records: Record) -> list[list[tuple[str, int]]]:
+    """Source and address of each frame."""
+    kernel: Any = None
+    profile = Profile(Symbols(kernel))
+    for record in records:
+        profile.take(record)
+    return [[place[:2] for place in stack] for stacks in profile.threads.values() for stack in stacks]
+
+
+MAPPED = Mmap2(pid=7, tid=7, addr=0, length=1 << 20, filename="/bin/x", ino=5)
+
+
+def test_behind_the_innermost_frame_there_are_return_addresses() -> None:
+    stacks = _stacks(MAPPED, _sample(abi.PERF_CONTEXT_USER, 0x100, 0x200, 0x300))
+    assert stacks == [[("/bin/x", 0x2FF), ("/bin/x", 0x1FF), ("/bin/x", 0x100)]]
+
+
+def test_the_kernel_is_inside_of_the_user_space_that_called_it() -> None:
+    stacks = _stacks(MAPPED, _sample(abi.PERF_CONTEXT_KERNEL, 0x10, 0x20, abi.PERF_CONTEXT_USER, 0x100))
+    assert stacks == [[("/bin/x", 0x100), ("[kernel]", 0x1F), ("[kernel]", 0x10)]]
+
+
+@pytest.mark.parametrize(("misc", "source"), [(abi.PERF_RECORD_MISC_COMM_EXEC, "[unknown]"), (0, "/bin/x")])
+def test_a_name_by_execve_takes_the_mappings_away_and_another_does_not(misc: int, source: str) -> None:
+    renamed = Comm(pid=7, tid=7, comm="new", misc=misc)
+    assert _stacks(MAPPED, renamed, _sample(abi.PERF_CONTEXT_USER, 0x100)) == [[(source, 0x100)]]
+
+
+def test_a_child_process_has_its_parents_mappings() -> None:
+    forked = Fork(pid=8, tid=8, ppid=7, ptid=7)
+    assert _stacks(MAPPED, forked, _sample(abi.PERF_CONTEXT_USER, 0x100, pid=8)) == [[("/bin/x", 0x100)]]
+
+
+def test_a_new_thread_leaves_the_mappings_of_its_process_alone() -> None:
+    forked = Fork(pid=7, tid=9, ppid=7, ptid=7)
+    assert _stacks(MAPPED, forked, _sample(abi.PERF_CONTEXT_USER, 0x100)) == [[("/bin/x", 0x100)]]
 
 
 def test_a_stack_is_kept_once(sim_kernel: SimKernel) -> None:

@@ -48,8 +48,15 @@ def test_a_child_begins_with_the_mappings_of_its_parent_and_goes_its_own_way() -
     symbols = _symbols()
     symbols.mapped(_mapping())
     symbols.forked(8, PID)
+    symbols.mapped(_mapping(0x20000))
+    assert [symbols.place(8, addr, kernel=False).source for addr in (0x10010, 0x20010)] == ["/lib/x.so", "[unknown]"]
+
+
+def test_execve_takes_all_mappings_away() -> None:
+    symbols = _symbols()
+    symbols.mapped(_mapping())
     symbols.executed(PID)
-    assert [symbols.place(pid, 0x10010, kernel=False).source for pid in (8, PID)] == ["/lib/x.so", "[unknown]"]
+    assert symbols.place(PID, 0x10010, kernel=False).source == "[unknown]"
 
 
 @pytest.mark.parametrize("filename", ["//anon", "/memfd:jit (deleted)", "[anon:v8]"])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 
 import simkernel.aio
 from examples.syscalls import Calls, call_name, main
-from perfring import Record, SessionBuilder, TracepointEvents
+from perfring import Record, Sample, SessionBuilder, TracepointEvents
 from perfring.sideband import Comm, Fork, Lost
 from simkernel import SimKernel
 from simkernel.contract.arm import Arm, SimArm
@@ -47,6 +49,23 @@ def test_the_duration_ends_it(perf_arm: Arm, loop_of: dict[str, Any], capsys: py
     actor = perf_arm.actor()
     assert main(["--pid", str(actor.pid), "--duration", "0.05", "--json"], **loop_of) == 0
     assert json.loads(capsys.readouterr().out)["calls"] == []
+
+
+def test_a_process_that_ends_before_the_duration_leaves_no_timer(sim_kernel: SimKernel) -> None:
+    actor = sim_kernel.actor()
+    SimArm(sim_kernel).soon(actor.exit)
+    troubles: list[object] = []
+
+    def run(watching: Coroutine[Any, Any, None]) -> None:
+        async def outlive() -> None:
+            asyncio.get_running_loop().set_exception_handler(lambda _, context: troubles.append(context))
+            await watching
+            await asyncio.sleep(2.0)
+
+        simkernel.aio.run(sim_kernel, outlive())
+
+    assert main(["--pid", str(actor.pid), "--duration", "1"], kernel=sim_kernel, run=run) == 0
+    assert not troubles
 
 
 def test_what_was_lost_stands_in_the_table(
@@ -95,6 +114,22 @@ def test_a_call_that_has_not_returned_is_left_out(three_calls: list[Record]) -> 
 
 def test_nothing_is_paired_over_a_loss(three_calls: list[Record]) -> None:
     assert _count([*three_calls[:3], Lost(lost=5), *three_calls[3:]]) == 2
+
+
+def test_a_return_of_another_call_is_left_out(three_calls: list[Record]) -> None:
+    calls = Calls()
+    calls.take(three_calls[0])
+    calls.take(_with_number(three_calls[1], GETPPID + 1))
+    assert not calls.table
+
+
+def _with_number(record: Record, number: int) -> Sample:
+    assert isinstance(record, Sample)
+    at = record.layout.places["raw"]
+    raw = bytearray(record.values[at])
+    raw[8:16] = number.to_bytes(8, sys.byteorder)
+    values = (*record.values[:at], bytes(raw), *record.values[at + 1 :])
+    return Sample(record.layout, record.cpu, record.position, record.misc, record.size, values)
 
 
 def test_a_child_has_its_parents_name_until_it_gets_its_own(three_calls: list[Record]) -> None:
