@@ -84,7 +84,8 @@ def call_name(number: int) -> str:
 
 def draw(rows: list[dict[str, Any]], session: Session) -> Table:
     counts = session.statistics()
-    table = Table(caption=f"{counts.records} records, {counts.wakeups} wakeups, {counts.lost} LOST", box=None)
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    table.caption = f"{counts.records} records, {counts.wakeups} wakeups, {counts.lost} LOST"
     for title in ("pid", "process", "call", "count", "per s", "p50", "p99", "max", "in all"):
         table.add_column(title, justify="left" if title in ("process", "call") else "right")
     for row in rows[:20]:
