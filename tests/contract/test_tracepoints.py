@@ -16,7 +16,7 @@ WAKEUPS = ("sched:sched_wakeup", "sched:sched_wakeup_new")
 GETPPID = 110
 
 
-def test_a_system_call_passes_the_general_tracepoint_before_its_own(
+def test_a_system_call_passes_the_general_tracepoints_and_its_own(
     perf_kernel: Kernel, perf_actor: ActorFactory
 ) -> None:
     actor = perf_actor()
@@ -26,7 +26,9 @@ def test_a_system_call_passes_the_general_tracepoint_before_its_own(
         actor.getppid()
         samples = [record for record in session.records(duration=0) if isinstance(record, Sample)]
         calls = [s for s in samples if GETPPID in (s.fields or {}).values()]
-        assert [call.event for call in calls] == [RAW[0], NAMED[0], RAW[1], NAMED[1]]
+        events = [call.event for call in calls]
+        # Which of the two comes first depends on who on this machine opened one of them first.
+        assert [set(events[:2]), set(events[2:])] == [{RAW[0], NAMED[0]}, {RAW[1], NAMED[1]}]
 
 
 def test_the_general_tracepoints_are_of_the_kernel_mode_and_have_the_size_of_linux(
