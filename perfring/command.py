@@ -75,7 +75,7 @@ class Command:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         # Whoever presses Ctrl-C twice wants no manners.
-        self.finish(signal.SIGTERM if kind is None or issubclass(kind, Exception) else signal.SIGKILL)
+        self.finish(number=signal.SIGTERM if kind is None or issubclass(kind, Exception) else signal.SIGKILL)
         for fd in (self._go, self._failed):
             os.close(fd)
 
@@ -102,7 +102,7 @@ class Command:
 
         threading.Thread(target=watch, name="perfring-waitpid", daemon=True).start()
 
-    def finish(self, number: signal.Signals = signal.SIGTERM) -> int:
+    def finish(self, *, number: signal.Signals = signal.SIGTERM) -> int:
         """Ends it if it still runs, and reaps it: its exit status, or 128 and the signal that killed it."""
         # Not reaped yet, so the pid cannot be another's; one that has ended takes the signal and ignores it.
         if self._status is None:

@@ -100,8 +100,8 @@ class Actor:
         tracepoint, task, take = self._activity.tracepoint, self._task, self._machine.clock.pass_time
         with self._order():
             for _ in range(times):
-                # The general ones tell of the kernel's registers, not of the task's (measured on 6.18). Linux begins with
-                # what somebody opened first; here it is always these.
+                # The general ones tell of the kernel's registers, not of the task's (measured on 6.18). Linux begins
+                # with what somebody opened first; here it is always these.
                 tracepoint(task, "raw_syscalls:sys_enter", id=number, args=_NO_ARGUMENTS)
                 tracepoint(task, "syscalls:sys_enter_getppid", user=True, __syscall_nr=number)
                 take(_SYSCALL_NS)
