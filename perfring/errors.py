@@ -8,6 +8,7 @@ kernel gave keep their errno.
 from __future__ import annotations
 
 import errno as _errno
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BadRecord",
+    "CommandNotStarted",
     "CpuNotOnline",
     "EventRefused",
     "FilterRefused",
@@ -106,6 +108,24 @@ class TargetNotFound(_RefusedBySystem, ProcessLookupError):
     def __init__(self, pid: int, text: str) -> None:
         self.pid = pid
         super().__init__(_errno.ESRCH, text)
+
+
+class CommandNotStarted(_RefusedBySystem):
+    """execve(2) refused a command.
+
+    Attributes:
+        name: the command.
+        status: what a shell would exit with: 127 when there is no such command, else 126.
+    """
+
+    NOT_FOUND = 127
+    NOT_EXECUTABLE = 126
+
+    def __init__(self, errno: int, name: str) -> None:
+        self.name = name
+        missing = errno in (_errno.ENOENT, _errno.ENOTDIR)
+        self.status = self.NOT_FOUND if missing else self.NOT_EXECUTABLE
+        super().__init__(errno, f"{name}: {os.strerror(errno)}")
 
 
 class CpuNotOnline(_RefusedBySystem):

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from simkernel.output import Output
     from simkernel.releases import Release
     from simkernel.tasks import Scheduler, Task, VirtualMapping
-    from simkernel.tracepoints import Tracepoints
+    from simkernel.tracepoints import Tracepoints, Value
 
 __all__ = ["Activity"]
 
@@ -106,7 +106,7 @@ class Activity:
         """A software event happens ``count`` times at once."""
         self._hit((PERF_TYPE_SOFTWARE, config), task, count, user=user, addr=addr)
 
-    def tracepoint(self, task: Task, name: str, *, user: bool = False, **fields: int | str) -> None:
+    def tracepoint(self, task: Task, name: str, *, user: bool = False, **fields: Value) -> None:
         """A tracepoint is passed."""
         point = self._tracepoints[name]
         key = (PERF_TYPE_TRACEPOINT, point.id)
@@ -261,10 +261,14 @@ class Activity:
             task.migrated = False
             self.software(task, PERF_COUNT_SW_CPU_MIGRATIONS)
 
-    def woken(self, task: Task) -> None:
-        """``task`` becomes runnable, by whoever runs on that CPU."""
-        waker = task.cpu.current
-        self.tracepoint(waker, "sched:sched_wakeup", comm=task.comm, pid=task.pid, prio=120, target_cpu=task.cpu.id)
+    def woken(self, task: Task, *, new: bool = False) -> None:
+        """``task`` becomes runnable, by whoever runs on that CPU; ``new``: for the first time in its life."""
+        self.wakeup(task.cpu.current, task, new=new)
+
+    def wakeup(self, waker: Task, task: Task, *, new: bool = False) -> None:
+        """Passes the tracepoint of a wakeup."""
+        name = "sched:sched_wakeup_new" if new else "sched:sched_wakeup"
+        self.tracepoint(waker, name, comm=task.comm, pid=task.pid, prio=120, target_cpu=task.cpu.id)
 
     def _switch_records(self, task: Task, other: Task, misc: int) -> None:
         for event in self._told(task):

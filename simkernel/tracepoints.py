@@ -9,7 +9,10 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["Field", "Tracepoint", "Tracepoints"]
+__all__ = ["Field", "Tracepoint", "Tracepoints", "Value"]
+
+Value = int | str | tuple[int, ...]
+"""Of a field: a number, a string, or the numbers of an array."""
 
 _GETPPID_NUMBER: Final = 110  # of x86-64
 _COMMON: Final = struct.Struct("=HBBi")
@@ -43,7 +46,7 @@ class Field:
     @property
     def align(self) -> int:
         """Of what its offset is a multiple."""
-        return 1 if self.form.endswith("s") else self.size
+        return struct.calcsize("=" + self.form[-1])
 
     @property
     def elsewhere(self) -> bool:
@@ -51,9 +54,14 @@ class Field:
         return self.declaration.startswith("__data_loc ")
 
     @property
+    def is_array(self) -> bool:
+        """It is an array, of whatever."""
+        return "[" in self.declaration
+
+    @property
     def is_string(self) -> bool:
         """It is an array of char, here or elsewhere."""
-        return "[" in self.declaration
+        return self.is_array and "char" in self.declaration
 
 
 _COMMON_FIELDS: Final = (
@@ -83,7 +91,7 @@ class Tracepoint:
     for_all: bool = False
     align: int = 4
 
-    def values(self, pid: int, given: dict[str, int | str], *, comm: str, cpu: int) -> dict[str, int | str]:
+    def values(self, pid: int, given: dict[str, Value], *, comm: str, cpu: int) -> dict[str, Value]:
         """All fields, the common ones too, for a filter to look at; and the task's name and CPU."""
         common = {"common_type": self.id, "common_flags": 0, "common_preempt_count": 1, "common_pid": pid}
         # A field of the tracepoint's own hides what every tracepoint has.
@@ -97,7 +105,7 @@ class Tracepoint:
             offset += -offset % field.align + field.size
         return offset + -offset % self.align
 
-    def encode(self, pid: int, given: dict[str, int | str]) -> bytes:
+    def encode(self, pid: int, given: dict[str, Value]) -> bytes:
         """The raw data of a hit."""
         data, strings = _COMMON.pack(self.id, 0, 1, pid), b""
         for field in self.fields:
@@ -107,7 +115,8 @@ class Tracepoint:
                 text = packed + b"\0"
                 packed = len(text) << 16 | self.size + len(strings)
                 strings += text
-            data += bytes(-len(data) % field.align) + struct.pack("=" + field.form, packed)
+            several = packed if isinstance(packed, tuple) else (packed,)
+            data += bytes(-len(data) % field.align) + struct.pack("=" + field.form, *several)
         return data + bytes(-len(data) % self.align) + strings
 
     def format_text(self) -> str:
@@ -129,11 +138,24 @@ class Tracepoint:
 
 _COMM = "char {}[16]"
 _STRING = "__data_loc char[] {}"
+_WAKEUP: Final = (
+    Field(_COMM.format("comm"), "16s", signed=False),
+    Field("pid_t pid", "i"),
+    Field("int prio", "i"),
+    Field("int target_cpu", "i"),
+)
 _POINTS: Final = (
     Tracepoint(2031, "syscalls:sys_enter_getppid", (Field("int __syscall_nr", "i"),), for_all=True, align=8),
     Tracepoint(
         2030, "syscalls:sys_exit_getppid", (Field("int __syscall_nr", "i"), Field("long ret", "q")), for_all=True
     ),
+    Tracepoint(
+        443,
+        "raw_syscalls:sys_enter",
+        (Field("long id", "q"), Field("unsigned long args[6]", "6Q", signed=False)),
+        for_all=True,
+    ),
+    Tracepoint(442, "raw_syscalls:sys_exit", (Field("long id", "q"), Field("long ret", "q")), for_all=True),
     Tracepoint(
         1412,
         "sched:sched_switch",
@@ -147,16 +169,8 @@ _POINTS: Final = (
             Field("int next_prio", "i"),
         ),
     ),
-    Tracepoint(
-        1415,
-        "sched:sched_wakeup",
-        (
-            Field(_COMM.format("comm"), "16s", signed=False),
-            Field("pid_t pid", "i"),
-            Field("int prio", "i"),
-            Field("int target_cpu", "i"),
-        ),
-    ),
+    Tracepoint(1415, "sched:sched_wakeup", _WAKEUP),
+    Tracepoint(1414, "sched:sched_wakeup_new", _WAKEUP),
     Tracepoint(
         1408,
         "sched:sched_process_exec",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import threading
 import time
@@ -12,16 +11,16 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from perfring.cli._child import Command, CommandNotStarted
 from perfring.cli._lines import Lines, Names
 from perfring.cli._output import JsonWriter, LineWriter, Output
 from perfring.cli._tally import Tally
-from perfring.errors import SessionClosed
+from perfring.command import Command
+from perfring.errors import CommandNotStarted, SessionClosed
 from perfring.session import Session
+from perfring.stopping import stop_on_signals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import FrameType
 
     from rich.console import Console
 
@@ -67,11 +66,11 @@ class Recorder:
             tally = Tally(session, cpu_seconds_before=cpu_before)
             session.on_error(lambda error, record: tally.note(error))  # noqa: ARG005 - the callback's signature
             writer = self._writer(opened.enter_context(Output(self._path)))
-            with _stopped_by_signals(session), self._live(tally):
+            with stop_on_signals(session), self._live(tally):
                 try:
                     self._begin(session, command, opened)
                 except CommandNotStarted as error:
-                    typer.echo(f"perfring: {error.filename}: {error.strerror}", err=True)
+                    typer.echo(f"perfring: {error}", err=True)
                     return error.status
                 self._read(session, tally, writer)
             return self._finish(command, tally, writer)
@@ -163,23 +162,3 @@ def _has_colour() -> bool:
 def _stop(session: Session) -> None:
     with suppress(SessionClosed):  # it has ended by itself
         session.stop()
-
-
-@contextmanager
-def _stopped_by_signals(session: Session) -> Iterator[None]:
-    """The first SIGINT or SIGTERM drains and ends the recording, the second leaves at once."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    asked: list[int] = []
-
-    def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - as signal(2) wants it
-        if asked:
-            raise KeyboardInterrupt
-        asked.append(number)
-        _stop(session)
-
-    before = [signal.signal(number, handle) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)

@@ -43,7 +43,7 @@ class ColumnBatch(Batch):
         return self._made[index]
 
     def __len__(self) -> int:
-        return sum(run.count for group in self._groups for run in group)
+        return sum(run.size for group in self._groups for run in group)
 
     def __iter__(self) -> Records:
         return Records(self._groups)
@@ -61,7 +61,7 @@ class ColumnBatch(Batch):
             ranks = Ranks(group, base)
             for name, sources in _by_name(group, ranks).items():
                 found.setdefault(name, []).append(sources)
-            base += sum(run.count for run in group)
+            base += sum(run.size for run in group)
         return {name: Columns(name, sources) for name, sources in found.items()}
 
     @lazy
@@ -124,7 +124,7 @@ class Records(Iterator["Record"]):
             return self._groups
         first, *others = self._groups
         rest = tuple(run.without(taken) for run, taken in zip(first, self._taken, strict=True))
-        return [group for group in (tuple(run for run in rest if run.count), *others) if group]
+        return [group for group in (tuple(run for run in rest if run.size), *others) if group]
 
     def _begin(self, group: Group) -> None:
         sources, taken, turns = [run.records() for run in group], [0] * len(group), _turns(group)
@@ -134,5 +134,5 @@ class Records(Iterator["Record"]):
 def _turns(group: Sequence[Run]) -> Iterator[int]:
     """Which run the next record is taken from."""
     if len(group) == 1:
-        return iter([0] * group[0].count)
-    return iter(np.repeat(np.arange(len(group)), [run.count for run in group])[merged(tuple(group))].tolist())
+        return iter([0] * group[0].size)
+    return iter(np.repeat(np.arange(len(group)), [run.size for run in group])[merged(tuple(group))].tolist())

@@ -136,7 +136,7 @@ class Run(NamedTuple):
     high: int
 
     @property
-    def count(self) -> int:
+    def size(self) -> int:
         """How many."""
         return self.high - self.low
 
@@ -175,6 +175,6 @@ Group: TypeAlias = tuple[Run, ...]
 def merged(group: Group) -> Offsets:
     """The order in which the records of all runs, one run behind the other, come: oldest first."""
     if len(group) == 1:
-        return np.arange(group[0].count)
+        return np.arange(group[0].size)
     # Sorted runs, one behind the other, are what a stable sort merges fastest.
     return np.argsort(np.concatenate([run.keys for run in group]), kind="stable")

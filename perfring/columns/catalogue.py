@@ -98,7 +98,9 @@ class Catalogue:
             return np.full(len(ids), -1)
         if self._direct is not None:
             # The difference of a smaller id wraps to a large number: that, too, is beyond the last.
-            slots: NDArray[np.intp] = self._direct[np.minimum(ids - np.uint64(self._base), np.uint64(len(self._direct) - 1))]
+            slots: NDArray[np.intp] = self._direct[
+                np.minimum(ids - np.uint64(self._base), np.uint64(len(self._direct) - 1))
+            ]
             return slots
         found = np.searchsorted(self.ids, ids)
         known = self.ids[np.minimum(found, len(self.ids) - 1)] == ids

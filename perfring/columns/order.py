@@ -40,7 +40,7 @@ class ColumnOrder:
         self.late = 0
 
     def __len__(self) -> int:
-        return sum(run.count for run in [*self._waiting(), *(run for group in self.outbox for run in group)])
+        return sum(run.size for run in [*self._waiting(), *(run for group in self.outbox for run in group)])
 
     def batch(self, outgoing: list[Group], reason: Reason) -> Batch:
         """What was released, as a reader gets it."""
@@ -53,9 +53,9 @@ class ColumnOrder:
     def release(self, until: int | None = None) -> list[Group]:
         """The records not younger than ``until``; None releases everything. What is still in the outbox comes first."""
         waiting = self._waiting()
-        parts = [(run, run.without(run.count)) if until is None else run.split(until) for run in waiting]
-        released = tuple(first for first, _ in parts if first.count)
-        held_back = [rest for _, rest in parts if rest.count]
+        parts = [(run, run.without(run.size)) if until is None else run.split(until) for run in waiting]
+        released = tuple(first for first, _ in parts if first.size)
+        held_back = [rest for _, rest in parts if rest.size]
         late, latest = self._count_late(released)
         outgoing = [*self.outbox, released] if released else self.outbox
         # In one statement, between the parts of which no signal handler runs: each record is in one place.

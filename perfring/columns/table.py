@@ -45,7 +45,7 @@ class Ranks:
     @lazy
     def by_run(self) -> list[Offsets]:
         """The ranks of each run's records."""
-        counts = [run.count for run in self._group]
+        counts = [run.size for run in self._group]
         ranks = np.empty(sum(counts), np.int64)
         ranks[merged(self._group)] = np.arange(len(ranks)) + self._base
         return np.split(ranks, np.cumsum(counts)[:-1])

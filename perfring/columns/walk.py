@@ -117,18 +117,17 @@ def walk(image: Image, catalogue: Catalogue) -> Walked:
     compiled = core()
     if compiled is None:
         return _walk_uniform(image, catalogue) or _walk_linked(image, catalogue)
-    end, stride, ascending, code, starts, keys, rows, tables, groups = compiled.walk(
+    end, stride, ascending, code, starts, codes, keys, tables = compiled.walk(
         image.data, image.length, *catalogue.tables
     )
     if stride:
         times = image.strided(_TIME, int(catalogue.time_at[code]), stride, end // stride)
         return _uniform(image, catalogue, code, stride, times, ascending=bool(ascending))
-    found = {}
-    for kind, first, last, table in groups:
+    found, every = {}, np.frombuffer(codes, np.uint16)
+    for kind, table in tables.items():
         shape = catalogue.shapes[kind]
-        dtype = _NOTHING if shape is None else shape.fixed
-        numbers = partial(_numbers_in, rows, first, last)
-        found[kind] = Group(np.ndarray((last - first,), dtype, tables, table), numbers)
+        rows = np.zeros(0, _NOTHING) if shape is None else np.frombuffer(table, shape.fixed)
+        found[kind] = Group(rows, partial(_numbers_of, kind, every))
     return Walked(end, np.frombuffer(keys, np.int64), bool(ascending), np.frombuffer(starts, np.int64), found)
 
 
@@ -195,8 +194,8 @@ class _Strides:
         return bool((counts == (self._size - at - part.head) // part.item).all())
 
 
-def _numbers_in(rows: bytearray, first: int, last: int) -> Offsets:
-    return np.frombuffer(rows, np.int64, last - first, first * 8)
+def _numbers_of(code: int, codes: NDArray[np.uint16]) -> Offsets:
+    return np.flatnonzero(codes == code)
 
 
 def _numbers_up_to(count: int) -> Offsets:

@@ -35,10 +35,10 @@ LAYERS = {
         "opening",
         "probing",
     ),
-    "sessions": ("recording", "overwrite", "session"),
+    "sessions": ("recording", "overwrite", "session", "stopping"),
     "what happened": ("timeline", "picture"),
     # Only what is above the session chooses a kernel; all below takes the one it is given.
-    "on this machine": ("linux", "builder", "verify", "stories"),
+    "on this machine": ("linux", "builder", "command", "verify", "stories"),
     "the public names": ("",),
     "the command": ("cli", "__main__"),
 }
