@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from perfring.kernel import Kernel
     from perfring.plan import SessionPlan
 
-__all__ = ["Recorder"]
+__all__ = ["Recorder", "stopped_by_signals"]
 
 _STDERR: Final = 2
 _LIVE_PER_SECOND: Final = 4
@@ -67,7 +67,7 @@ class Recorder:
             tally = Tally(session, cpu_seconds_before=cpu_before)
             session.on_error(lambda error, record: tally.note(error))  # noqa: ARG005 - the callback's signature
             writer = self._writer(opened.enter_context(Output(self._path)))
-            with _stopped_by_signals(session), self._live(tally):
+            with stopped_by_signals(session), self._live(tally):
                 try:
                     self._begin(session, command, opened)
                 except CommandNotStarted as error:
@@ -166,7 +166,7 @@ def _stop(session: Session) -> None:
 
 
 @contextmanager
-def _stopped_by_signals(session: Session) -> Iterator[None]:
+def stopped_by_signals(session: Session) -> Iterator[None]:
     """The first SIGINT or SIGTERM drains and ends the recording, the second leaves at once."""
     numbers = (signal.SIGINT, signal.SIGTERM)
     asked: list[int] = []
