@@ -93,7 +93,7 @@ class RingUse:
     Attributes:
         cpu: whose it is.
         seconds: over which span the counts are, above 0.
-        bytes: came out of it in that span, as the next four did.
+        bytes: came into it in that span, without what was lost.
         wakeups: of its reader.
         spurious_wakeups: of those, the ones that found nothing (K18).
         lost: records that the kernel dropped.
@@ -110,7 +110,7 @@ class RingUse:
 
     @property
     def bytes_per_second(self) -> float:
-        """The rate at which it is filled, without what was lost."""
+        """The rate at which it is filled."""
         return self.bytes / self.seconds
 
     @property

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from perfring.kernel import Kernel, Mapping
     from perfring.session import Session
-    from perfring.statistics import RingStatistics, SessionStatistics
+    from perfring.statistics import RingStatistics
 
 __all__ = ["Gauges", "Interval", "Meter", "RingInterval"]
 
@@ -29,7 +29,8 @@ class RingInterval:
 
     Attributes:
         cpu: whose ring.
-        records, bytes: came out of it.
+        records: came out of it.
+        bytes: came into it, without what was lost: those that came out, and those that lie there now but did not before.
         wakeups, spurious_wakeups: of the reader, by this ring.
         lost: records that the kernel dropped.
         lost_so_far: since the beginning.
@@ -145,7 +146,7 @@ class Meter:
         self._gauges = gauges
         self._cpu_seconds = cpu_seconds
         self._setting = _setting(session, kernel)
-        self._counts = session.statistics()
+        self._counts, self._fills = session.statistics(), gauges.fills()
         self._began = self._then = self.now()
         self._cpu_then = cpu_seconds() if cpu_seconds is not None else 0.0
 
@@ -163,18 +164,18 @@ class Meter:
         now, counts, fills = self.now(), self._session.statistics(), self._gauges.fills()
         # Two looks at one instant, as when everything ends at once, must not divide by nothing.
         seconds = max(now - self._then, 1e-9)
-        rings = tuple(map(_between, self._counts.rings, counts.rings, fills))
+        rings = tuple(map(_between, self._counts.rings, counts.rings, self._fills, fills))
         busy = self._busy(seconds)
         interval = Interval(
             since_begin=now - self._began,
             seconds=seconds,
             setting=self._setting,
             rings=rings,
-            timeouts=_timeouts(self._counts, counts),
+            timeouts=counts.timeouts - self._counts.timeouts,
             busy=busy,
             advice=advise(self._setting, [_use(ring, seconds) for ring in rings], busy=busy),
         )
-        self._counts, self._then = counts, now
+        self._counts, self._fills, self._then = counts, fills, now
         return interval
 
     def _busy(self, seconds: float) -> float | None:
@@ -198,11 +199,12 @@ def _setting(session: Session, kernel: Kernel) -> Setting:
     )
 
 
-def _between(before: RingStatistics, after: RingStatistics, fill: int) -> RingInterval:
+def _between(before: RingStatistics, after: RingStatistics, fill_before: int, fill: int) -> RingInterval:
     return RingInterval(
         cpu=after.cpu,
         records=after.records - before.records,
-        bytes=after.bytes - before.bytes,
+        # The three are not looked at in one instant.
+        bytes=max(after.bytes - before.bytes + fill - fill_before, 0),
         wakeups=after.wakeups - before.wakeups,
         spurious_wakeups=after.spurious_wakeups - before.spurious_wakeups,
         lost=after.lost - before.lost,
@@ -210,10 +212,6 @@ def _between(before: RingStatistics, after: RingStatistics, fill: int) -> RingIn
         fill=fill,
         highest_fill=after.highest_fill,
     )
-
-
-def _timeouts(before: SessionStatistics, after: SessionStatistics) -> int:
-    return after.timeouts - before.timeouts
 
 
 def _use(ring: RingInterval, seconds: float) -> RingUse:

@@ -21,8 +21,16 @@ __all__ = ["Screen"]
 _BAR: Final = (10, 50)
 """Cells of the bar, least and most."""
 _COLUMNS: Final = {
-    **{"cpu": 4, "records/s": 9, "bytes/s": 7, "fill": 0, "now": 4, "most": 4},
-    **{"wakes/s": 7, "spurious": 8, "lost/s": 6, "lost": 5},
+    "cpu": 4,
+    "records/s": 9,
+    "bytes/s": 7,
+    "fill": 0,
+    "now": 4,
+    "most": 4,
+    "wakes/s": 7,
+    "spurious": 8,
+    "lost/s": 6,
+    "lost": 5,
 }
 """And their cells; the bar has what is left."""
 _FILL: Final = 3

@@ -345,10 +345,10 @@ _COUNTING: Final = (
     mutant(
         "the dummy counts faults",
         (
-            _HEARERS,
-            "for context in (task.context, task.cpu.context):",
+            "activity:Activity._hit",
+            "hit = None",
             (
-                "for context in (task.context, task.cpu.context):\n"
+                "hit = None\n    for context in (task.context, task.cpu.context):\n"
                 "        for event in context.active.get((1, 9), ()):\n            event.count += count"
             ),
         ),
