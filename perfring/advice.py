@@ -220,14 +220,9 @@ def _more_room(setting: Setting, concern: Concern, ring: RingUse, fact: str) -> 
         watermark, pages = _fitting(setting, min(lower, size // 2), headroom=0)
     text = f"{fact}: after the watermark of {level:,} at least {late:,} more bytes came before it was drained"
     if ring.bytes:
-        text += f", {_time(late / ring.bytes_per_second)} of them at this rate"
-    return Advice(
-        concern=concern,
-        cpu=ring.cpu,
-        text=f"{text}. {_use(setting, watermark, pages)}.",
-        watermark=watermark,
-        pages=pages,
-    )
+        text += f", as many as come in {_time(late / ring.bytes_per_second)}"
+    text += f". {_use(setting, watermark, pages)}."
+    return Advice(concern=concern, cpu=ring.cpu, text=text, watermark=watermark, pages=pages)
 
 
 def _about_waking(setting: Setting, rings: Sequence[RingUse]) -> Advice | None:

@@ -30,7 +30,7 @@ class RingInterval:
     Attributes:
         cpu: whose ring.
         records: came out of it.
-        bytes: came into it, without what was lost: those that came out, and those that lie there now but did not before.
+        bytes: came into it, without what was lost: what came out, and what lies there now and did not before.
         wakeups, spurious_wakeups: of the reader, by this ring.
         lost: records that the kernel dropped.
         lost_so_far: since the beginning.
@@ -158,6 +158,10 @@ class Meter:
     def now(self) -> float:
         """Seconds on the kernel's clock."""
         return self._kernel.clock_ns(CLOCK_MONOTONIC) / 1e9
+
+    def is_past(self, moment: float) -> bool:
+        """Whether it is that late."""
+        return self.now() >= moment
 
     def take(self) -> Interval:
         """Ends an interval, and begins the next one."""

@@ -8,6 +8,7 @@ import sys
 import time
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from rich.console import Console
@@ -33,7 +34,9 @@ __all__ = ["Monitor"]
 
 _STDERR: Final = 2
 _LOOKS: Final = 4
-"""How often a screen looks into the rings during an interval, to show what lies there; a look drains nothing."""
+"""How often a second a screen is drawn at most, and into how many parts the rest of an interval is divided by looks."""
+_LEAST_PART: Final = 0.01
+"""Of an interval: so much later than asked it may end."""
 _WIDTH_OF_A_LOG: Final = 100
 
 
@@ -115,13 +118,13 @@ class Monitor:
         # A simulated kernel's time has nothing to do with this process's.
         cpu_seconds = time.process_time if isinstance(self._kernel, LinuxKernel) else None
         meter = Meter(self._kernel, session, gauges, cpu_seconds=cpu_seconds)
-        begun, duration = meter.now(), self._choices.duration
-        end = None if duration is None else begun + duration
-        due = begun
+        due = meter.now()
+        end = None if self._choices.duration is None else due + self._choices.duration
         while end is None or due < end:
-            # Of each interval that was missed, as by a stopped process, nothing would be left to tell.
+            # Of intervals that were missed, as by a stopped process, nothing would be left to tell.
             due = max(due + self._interval, meter.now())
-            due = due if end is None else min(due, end)
+            if end is not None and due > end - _LEAST_PART * self._interval:
+                due = end
             ended = self._read_until(due, session, meter, gauges, view)
             view.show(meter.take())
             if ended or self._once:
@@ -129,13 +132,15 @@ class Monitor:
 
     def _read_until(self, due: float, session: Session, meter: Meter, gauges: Gauges, view: _View) -> bool:
         """Whether the session has ended before that."""
-
-        def is_over() -> bool:
+        while (left := due - meter.now()) > 0:
+            # Each batch puts the next look off, so the looks come closer the nearer the end is.
+            tick = max(left / _LOOKS, _LEAST_PART * self._interval)
+            look = min(meter.now() + tick, due)
+            session.parse_until(partial(meter.is_past, look), tick=tick)
+            if not meter.is_past(look):
+                return True
             view.refresh(gauges)
-            return meter.now() >= due
-
-        session.parse_until(is_over, tick=self._interval / _LOOKS)
-        return meter.now() < due
+        return False
 
 
 class _Lines:
@@ -189,16 +194,15 @@ class _Live:
 
     def show(self, interval: Interval) -> None:
         self._last = interval
-        self._draw(None)
+        self._draw(interval, None)
 
     def refresh(self, gauges: Gauges) -> None:
         # Batches come more often than anybody can look.
         if self._last is not None and time.monotonic() - self._drawn >= 1 / _LOOKS:
-            self._draw(gauges.fills())
+            self._draw(self._last, gauges.fills())
 
-    def _draw(self, fills: list[int] | None) -> None:
-        assert self._last is not None
-        self._live.update(self._screen().draw(self._last, fills=fills, hint="(Ctrl-C ends)"), refresh=True)
+    def _draw(self, interval: Interval, fills: list[int] | None) -> None:
+        self._live.update(self._screen().draw(interval, fills=fills, hint="(Ctrl-C ends)"), refresh=True)
         self._drawn = time.monotonic()
 
     def _screen(self) -> Screen:
