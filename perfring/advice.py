@@ -24,9 +24,9 @@ from perfring.geometry import Outcome, watermark_verdict
 __all__ = ["MANY_WAKEUPS", "Advice", "Concern", "RingUse", "Setting", "advise", "power_of_two_pages"]
 
 MANY_WAKEUPS: Final = 1000.0
-"""Of one ring per second: more than a timer tick, and some percent of a CPU for wakeups alone."""
+"""Per second: more than a timer tick, and some percent of the reader's CPU for wakeups alone."""
 _FEW_WAKEUPS: Final = 100.0
-"""What a raised watermark aims at: one for each 10 ms."""
+"""What a raised watermark aims at, over all rings: one for each 10 ms."""
 _SPURIOUS: Final = 0.5
 """Share of wakeups that find nothing, from which on they are worth a word."""
 _NEARLY_FULL: Final = 0.9
@@ -115,7 +115,7 @@ class RingUse:
 
     @property
     def wakeups_per_second(self) -> float:
-        """How often its reader is woken."""
+        """How often it wakes its reader."""
         return self.wakeups / self.seconds
 
 
@@ -197,25 +197,24 @@ def _about_room(setting: Setting, rings: Sequence[RingUse], busy: float | None) 
         )
         return Advice(concern=Concern.OVERLOAD, cpu=losing.cpu, text=text)
     if losing.lost:
-        return _more_room(setting, Concern.LOSS, losing, f"CPU {losing.cpu} lost {_count(losing.lost, 'record')}")
+        fact = f"CPU {losing.cpu} lost {_count(losing.lost, 'record')}"
+        return _more_room(setting, Concern.LOSS, losing, fact, wanted=_seldom(rings))
     if fullest.highest_fill >= _NEARLY_FULL * setting.ring_bytes:
         share = fullest.highest_fill / setting.ring_bytes
         return _more_room(setting, Concern.HEADROOM, fullest, f"CPU {fullest.cpu}'s ring was {share:.0%} full")
     return None
 
 
-def _more_room(setting: Setting, concern: Concern, ring: RingUse, fact: str) -> Advice:
+def _more_room(setting: Setting, concern: Concern, ring: RingUse, fact: str, *, wanted: int = 0) -> Advice:
     """A lower watermark where that alone leaves room for a reader twice as late; a larger ring otherwise."""
     size, level = setting.ring_bytes, _level(setting)
     # Where records are lost the reader may come later still than a full ring can tell.
     late = (size if ring.lost else max(ring.highest_fill, level)) - level
     lower = size - setting.needed - _MARGIN * late
     if ring.lost or lower < size // 4:
-        # Where it is woken too often as well, both are mended at once.
-        wanted = ring.bytes_per_second / _FEW_WAKEUPS if ring.wakeups_per_second > MANY_WAKEUPS else 0
-        watermark, pages = _fitting(
-            setting, max(min(level, size // 2), int(wanted)), headroom=max(_MARGIN * late, size)
-        )
+        # Where the reader is woken too often as well, both are mended at once.
+        watermark = max(min(level, size // 2), wanted)
+        watermark, pages = _fitting(setting, watermark, headroom=max(_MARGIN * late, size))
     else:
         watermark, pages = _fitting(setting, min(lower, size // 2), headroom=0)
     text = f"{fact}: after the watermark of {level:,} at least {late:,} more bytes came before it was drained"
@@ -226,31 +225,39 @@ def _more_room(setting: Setting, concern: Concern, ring: RingUse, fact: str) -> 
 
 
 def _about_waking(setting: Setting, rings: Sequence[RingUse]) -> Advice | None:
-    often = max(rings, key=lambda ring: ring.wakeups_per_second)
-    if often.wakeups_per_second > MANY_WAKEUPS:
-        return _fewer_wakeups(setting, often)
+    if _seldom(rings):
+        return _fewer_wakeups(setting, rings)
     # The slowest that is filled at all waits longest.
     slowest = min((ring for ring in rings if ring.bytes), key=lambda ring: ring.bytes_per_second, default=None)
     return None if slowest is None else _sooner(setting, slowest)
 
 
-def _fewer_wakeups(setting: Setting, ring: RingUse) -> Advice:
-    watermark = max(ring.bytes_per_second / _FEW_WAKEUPS, 2 * _level(setting) if setting.watermark is not None else 0)
-    late = max(ring.highest_fill - _level(setting), 0)
-    watermark, pages = _fitting(setting, int(watermark), headroom=_MARGIN * late)
-    text = f"CPU {ring.cpu} wakes the reader {ring.wakeups_per_second:,.0f} times a second"
-    spurious = ring.spurious_wakeups / ring.wakeups
+def _seldom(rings: Sequence[RingUse]) -> int:
+    """A watermark that wakes the reader of all rings seldom enough; 0 where it is not woken too often."""
+    often = sum(ring.wakeups_per_second for ring in rings) > MANY_WAKEUPS
+    return max(int(_rate(rings) / _FEW_WAKEUPS), 1) if often else 0
+
+
+def _rate(rings: Sequence[RingUse]) -> float:
+    return sum(ring.bytes_per_second for ring in rings)
+
+
+def _fewer_wakeups(setting: Setting, rings: Sequence[RingUse]) -> Advice:
+    level = _level(setting)
+    most = max(rings, key=lambda ring: ring.wakeups_per_second)
+    late = max(max(ring.highest_fill for ring in rings) - level, 0)
+    watermark = max(_seldom(rings), 2 * level if setting.watermark is not None else 0)
+    watermark, pages = _fitting(setting, watermark, headroom=_MARGIN * late)
+    text = f"The reader is woken {sum(ring.wakeups_per_second for ring in rings):,.0f} times a second"
+    if len(rings) > 1:
+        text += f", most often by CPU {most.cpu}"
+    spurious = sum(ring.spurious_wakeups for ring in rings) / sum(ring.wakeups for ring in rings)
     if spurious >= _SPURIOUS:
-        text += f", {spurious:.0%} of them for nothing, because it was already drained (K18)"
-    rate = ring.bytes_per_second / watermark
-    text += f". {_use(setting, watermark, pages)}: some {rate:,.0f} wakeups a second, each record at most "
-    return Advice(
-        concern=Concern.WAKEUPS,
-        cpu=ring.cpu,
-        text=f"{text}{_time(watermark / max(ring.bytes_per_second, 1))} late.",
-        watermark=watermark,
-        pages=pages,
-    )
+        text += f", {spurious:.0%} of it for nothing, because the ring was already drained (K18)"
+    text += f". {_use(setting, watermark, pages)}: some {_rate(rings) / watermark:,.0f} wakeups a second"
+    if most.bytes:
+        text += f", a record of CPU {most.cpu} at most {_time(watermark / most.bytes_per_second)} late"
+    return Advice(concern=Concern.WAKEUPS, cpu=most.cpu, text=f"{text}.", watermark=watermark, pages=pages)
 
 
 def _sooner(setting: Setting, ring: RingUse) -> Advice | None:

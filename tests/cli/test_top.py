@@ -143,9 +143,9 @@ def test_the_processes_own_time_is_nothing_beside_virtual_time(intervals: Interv
 
 
 def test_the_end_of_the_targets_is_the_end(intervals: Intervals, kernel: SimKernel) -> None:
-    pid = kernel.spawn(constant(10_000, count=100)).pid
+    pid = kernel.spawn(constant(10_000, count=100), cpu=1).pid
     found = intervals(f"--interval 0.004 --pid {pid}")
-    assert sum(each["rings"][0]["records"] for each in found) == 100
+    assert sum(each["rings"][1]["records"] for each in found) == 100
     assert len(found) == 3
 
 

@@ -111,13 +111,20 @@ def test_a_ring_that_was_nearly_full_by_a_late_reader_gets_more_pages() -> None:
 def test_too_many_wakeups_raise_the_watermark() -> None:
     advice = only(setting(1024), RingUse(cpu=0, seconds=2, bytes=4_000_000, wakeups=4000, highest_fill=1400))
     assert (advice.concern, advice.watermark, advice.pages) == (Concern.WAKEUPS, 16384, None)
-    assert "2,000 times a second. Use --watermark 16384: some 122 wakeups a second" in advice.text
-    assert "each record at most 8.19 ms late" in advice.text
+    assert "2,000 times a second. Use --watermark 16384: some 122 wakeups a second, a record of CPU 0" in advice.text
+    assert "at most 8.19 ms late" in advice.text
+
+
+def test_the_wakeups_of_all_rings_are_the_readers() -> None:
+    rings = [RingUse(cpu=cpu, seconds=1, bytes=80_000, wakeups=20 + cpu % 5) for cpu in range(64)]
+    advice = only(setting(2048, pages=2), *rings)
+    assert (advice.concern, advice.cpu, advice.watermark, advice.pages) == (Concern.WAKEUPS, 4, 49152, 16)
+    assert "1,406 times a second, most often by CPU 4. Use" in advice.text
 
 
 def test_wakeups_for_nothing_are_told_with_their_share() -> None:
     ring = RingUse(cpu=0, seconds=1, bytes=2_000_000, wakeups=2000, spurious_wakeups=1500)
-    assert "75% of them for nothing" in only(setting(1024), ring).text
+    assert "75% of it for nothing" in only(setting(1024), ring).text
 
 
 def test_a_watermark_that_wakes_seldom_enough_may_need_more_pages() -> None:
