@@ -44,7 +44,7 @@ class Concern(enum.StrEnum):
     STALL = "stall"
     """The reader can be left asleep."""
     OVERLOAD = "overload"
-    """Records are lost because the reader has no CPU time left."""
+    """Records are lost because the reader has no time left."""
     LOSS = "loss"
     """Records are lost."""
     HEADROOM = "headroom"
@@ -144,7 +144,8 @@ def advise(setting: Setting, rings: Sequence[RingUse], *, busy: float | None = N
     Args:
         setting: of all rings.
         rings: what each did.
-        busy: the share of one CPU that the reader used in that span; None where nobody measured it.
+        busy: the share of that span in which the reader did not sleep: it ran, or waited for a CPU; None where nobody
+            measured it.
 
     Raises:
         ValueError: no rings.
@@ -191,9 +192,10 @@ def _about_room(setting: Setting, rings: Sequence[RingUse], busy: float | None) 
     losing = max(rings, key=lambda ring: ring.lost)
     fullest = max(rings, key=lambda ring: ring.highest_fill)
     if losing.lost and busy is not None and busy >= _BUSY:
+        fact = f"CPU {losing.cpu} lost {_count(losing.lost, 'record')}"
         text = (
-            f"CPU {losing.cpu} lost {_count(losing.lost, 'record')} while the reader used {busy:.0%} of its own: "
-            "larger rings only lose later. Record less, or do less for each record."
+            f"{fact}, and the reader never slept: {busy:.0%} of the time it ran, or waited for a CPU. "
+            "Larger rings only lose later. Record less, or give the reader a CPU of its own."
         )
         return Advice(concern=Concern.OVERLOAD, cpu=losing.cpu, text=text)
     if losing.lost:

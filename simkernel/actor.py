@@ -101,7 +101,10 @@ class Actor:
         """
         check_count("times", times)
         with self._order():
-            self._repeater.run(times, self._passes(), _SYSCALL_NS, self._getppid)
+            if times == 1:
+                self._getppid()
+            else:
+                self._repeater.run(times, self._passes(), _SYSCALL_NS, self._getppid)
 
     def _getppid(self) -> None:
         tracepoint, task, number = self._activity.tracepoint, self._task, self._machine.tracepoints.getppid_number

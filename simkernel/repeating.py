@@ -136,7 +136,7 @@ class Repeater:
         times = min(times, *map(_quiet_calls, heard)) if heard else times
         for ring, each in rounds.items():
             if not each.is_refused(ring.buffer):
-                times = min(times, ring.buffer.quiet(each.size, each.wakeup_events()))
+                times = min(times, ring.buffer.quiet(each.size, wakeup_events=each.wakeup_events()))
         if times > 0:
             _count(heard, times)
             for ring, each in rounds.items():

@@ -342,7 +342,7 @@ class RingBuffer:
                 # Nobody reads meanwhile, so what follows finds no more room than this one.
                 self.refuse(writer, total - written)
                 break
-            count = min(self.quiet(size, wakeup_events), total - written)
+            count = min(self.quiet(size, wakeup_events=wakeup_events), total - written)
             place, written = written * size, written + max(count, 1)
             if count:
                 self.output_quietly(view[place : written * size], events=count if wakeup_events else 0)
@@ -350,7 +350,7 @@ class RingBuffer:
                 self.output(writer, bytes(view[place : written * size]), sample=sample)
         return written
 
-    def quiet(self, size: int, wakeup_events: int = 0) -> int:
+    def quiet(self, size: int, *, wakeup_events: int = 0) -> int:
         """How many records of ``size`` bytes are sure to be written with nothing else: no signal, no LOST, no loss.
 
         Never too many; none at all where something rare is going on, which `output` then sees to.

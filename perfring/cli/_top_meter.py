@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from perfring.abi import CLOCK_MONOTONIC, MMAP_PAGE_DATA_HEAD, MMAP_PAGE_DATA_TAIL
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from perfring.session import Session
     from perfring.statistics import RingStatistics
 
-__all__ = ["Gauges", "Interval", "Meter", "RingInterval"]
+__all__ = ["Gauges", "Interval", "Meter", "RingInterval", "awake_seconds"]
 
 _U64 = (1 << 64) - 1
 
@@ -59,7 +61,7 @@ class Interval:
         setting: of the rings.
         rings: by CPU.
         timeouts: how often the reader looked because its latency bound was over.
-        busy: the share of one CPU that this process used; None where nobody can tell.
+        busy: the share of the time in which the reader ran, or waited for a CPU; None where nobody can tell.
         advice: what to change, the worst first.
     """
 
@@ -135,20 +137,20 @@ class Meter:
         kernel: its kernel, whose clock counts.
         session: what to measure.
         gauges: of its rings.
-        cpu_seconds: CPU time that the reader has used so far; None where that has nothing to do with the kernel's time.
+        awake_seconds: how long the reader has not slept so far; None where that is not the kernel's time.
     """
 
     def __init__(
-        self, kernel: Kernel, session: Session, gauges: Gauges, *, cpu_seconds: Callable[[], float] | None
+        self, kernel: Kernel, session: Session, gauges: Gauges, *, awake_seconds: Callable[[], float] | None
     ) -> None:
         self._kernel = kernel
         self._session = session
         self._gauges = gauges
-        self._cpu_seconds = cpu_seconds
+        self._awake_seconds = awake_seconds
         self._setting = _setting(session, kernel)
         self._counts, self._fills = session.statistics(), gauges.fills()
         self._began = self._then = self.now()
-        self._cpu_then = cpu_seconds() if cpu_seconds is not None else 0.0
+        self._awake_then = awake_seconds() if awake_seconds is not None else 0.0
 
     @property
     def setting(self) -> Setting:
@@ -183,11 +185,23 @@ class Meter:
         return interval
 
     def _busy(self, seconds: float) -> float | None:
-        if self._cpu_seconds is None:
+        if self._awake_seconds is None:
             return None
-        used = self._cpu_seconds()
-        share, self._cpu_then = (used - self._cpu_then) / seconds, used
+        awake = self._awake_seconds()
+        share, self._awake_then = (awake - self._awake_then) / seconds, awake
         return share
+
+
+def awake_seconds() -> float:
+    """How long the main thread has run or waited for a CPU, by /proc/self/schedstat; CPU time where there is none.
+
+    A reader that has to share its CPU falls behind long before it has used one up.
+    """
+    try:
+        ran, waited = Path("/proc/self/schedstat").read_text().split()[:2]
+    except OSError:  # a kernel without CONFIG_SCHED_INFO
+        return time.process_time()
+    return (int(ran) + int(waited)) / 1e9
 
 
 def _setting(session: Session, kernel: Kernel) -> Setting:

@@ -16,7 +16,7 @@ from rich.live import Live
 
 from perfring.cli._child import Command
 from perfring.cli._recorder import stopped_by_signals
-from perfring.cli._top_meter import Gauges, Meter
+from perfring.cli._top_meter import Gauges, Meter, awake_seconds
 from perfring.cli._top_screen import Screen
 from perfring.errors import SessionClosed
 from perfring.linux import LinuxKernel
@@ -116,8 +116,8 @@ class Monitor:
 
     def _watch(self, session: Session, gauges: Gauges, view: _View) -> None:
         # A simulated kernel's time has nothing to do with this process's.
-        cpu_seconds = time.process_time if isinstance(self._kernel, LinuxKernel) else None
-        meter = Meter(self._kernel, session, gauges, cpu_seconds=cpu_seconds)
+        awake = awake_seconds if isinstance(self._kernel, LinuxKernel) else None
+        meter = Meter(self._kernel, session, gauges, awake_seconds=awake)
         due = meter.now()
         end = None if self._choices.duration is None else due + self._choices.duration
         while end is None or due < end:

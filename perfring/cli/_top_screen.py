@@ -139,7 +139,7 @@ def _totals(interval: Interval) -> list[Text]:
         Text("all"),
         Text(_short(interval.total("records") / seconds)),
         Text(_short(interval.total("bytes") / seconds)),
-        Text("" if interval.busy is None else f"reader {interval.busy:.0%}"),
+        Text("" if interval.busy is None else f"busy {interval.busy:.0%}"),
         Text(),
         Text(),
         Text(_short(wakeups / seconds)),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from rich.console import Console
 
 from perfring.advice import Setting
 from perfring.cli import main, top
-from perfring.cli._top_meter import Gauges, Interval, RingInterval
+from perfring.cli._top_meter import Gauges, Interval, RingInterval, awake_seconds
 from perfring.cli._top_run import Monitor
 from perfring.cli._top_screen import Screen
 from simkernel import SimKernel
@@ -140,6 +142,17 @@ def test_a_terminal_gets_the_last_page_when_it_is_over(kernel: SimKernel, monkey
 
 def test_the_processes_own_time_is_nothing_beside_virtual_time(intervals: Intervals) -> None:
     assert intervals("--once --interval 0.01")[0]["busy"] is None
+
+
+def test_a_thread_that_works_is_awake() -> None:
+    before = awake_seconds()
+    sum(range(1_000_000))
+    assert awake_seconds() > before
+
+
+def test_a_kernel_without_schedstat_has_the_cpu_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("perfring.cli._top_meter.Path", lambda _: Path("/nowhere"))
+    assert 0 < awake_seconds() <= time.process_time()
 
 
 def test_the_end_of_the_targets_is_the_end(intervals: Intervals, kernel: SimKernel) -> None:

@@ -89,7 +89,7 @@ def test_a_loss_of_a_ring_that_wakes_too_often_mends_both() -> None:
 def test_a_reader_without_time_gains_nothing_by_larger_rings() -> None:
     advice = only(setting(), RingUse(cpu=0, seconds=1, bytes=10**7, lost=5, highest_fill=65500), busy=0.99)
     assert (advice.concern, advice.watermark, advice.pages) == (Concern.OVERLOAD, None, None)
-    assert "99% of its own" in advice.text
+    assert "99% of the time it ran, or waited for a CPU" in advice.text
 
 
 def test_a_reader_without_time_may_be_woken_less() -> None:
