@@ -18,7 +18,7 @@ _ROWS: Final = ("repeating:Repeater._at_once", "if self._output.is_watched:", "i
 def _singly(each: Mutant) -> Mutant:
     """Calls in rows go by the code that a bug is planted in: closes that way, so that the change is reached.
 
-    That a row does what single calls do is held by tests/property/test_repeated_calls.py, with bugs of its own.
+    That a row does what single calls do is held by tests/property/test_repeated_calls.py; test_rows.py has its bugs.
     """
     return Mutant(each.name, (*each.edits, _ROWS))
 
