@@ -39,8 +39,6 @@ def figures(*, records: int = 200_000, rounds: int = 7) -> Iterator[Figure]:
     yield figure("simulated record, reader included", [seconds / records * 1e9 for seconds in ringed], "ns")
     yield ratio("simulated record / plain loop", ringed, packed, limit=4.0)
     yield figure("getppid sample, through SimKernel to a Record", _whole_way_ns(records // 10, rounds), "ns")
-    yield figure("getppid sample, simulated alone", _produced_ns(records // 10, rounds, row=1), "ns")
-    yield figure("getppid sample, simulated in rows of 10,000", _produced_ns(records, rounds, row=10_000), "ns")
     yield figure("import simkernel, SimKernel loaded", _import_ms(rounds), "ms", limit=60.0)
     yield figure("explored state, every interleaving", _explored_us(records // 20, rounds), "us", limit=600.0)
     yield figure("a simulated second of an idle 8-CPU session", _idle_ms(rounds), "ms", limit=1.0)
@@ -89,21 +87,6 @@ def _whole_way_ns(records: int, rounds: int) -> list[float]:
             actor.getppid(records)
             session.parse_all()
             taken.append((time.process_time() - begin) / records * 1e9)
-    return taken
-
-
-def _produced_ns(records: int, rounds: int, *, row: int) -> list[float]:
-    """What the simulator alone costs: calls one by one, or many at once, inside a program that has the CPU anyway."""
-    taken, rows = [], max(records // row, 1)
-    for _ in range(rounds):
-        kernel = SimKernel(capabilities=_EVERYTHING)
-        builder = SessionBuilder().with_page_count(4096).with_target_pid(kernel.me.pid)
-        with builder.with_tracepoint_events(TracepointEvents("syscalls:sys_enter_getppid")).build(kernel) as session:
-            session.enable()
-            begin = time.process_time()
-            for _ in range(rows):
-                kernel.me.getppid(row)
-            taken.append((time.process_time() - begin) / (rows * row) * 1e9)
     return taken
 
 

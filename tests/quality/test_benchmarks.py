@@ -13,7 +13,7 @@ def test_the_short_form_measures_every_figure(capsys: pytest.CaptureFixture[str]
     assert main(["--short", "--json"]) == 0
     figures = json.loads(capsys.readouterr().out)["figures"]
     assert [figure["name"] for figure in figures if not figure["value"] > 0] == []
-    assert len(figures) == 9
+    assert len(figures) == 7
 
 
 def test_an_unknown_option_is_named(capsys: pytest.CaptureFixture[str]) -> None:
