@@ -11,6 +11,7 @@ The map, from the system calls down; each file knows only those below it:
       descriptors, fcntl, files     descriptors; /proc, /sys and tracefs, made when they are read
       ioctls, validation, perf      what perf_event_open, ioctl, mmap accept, in Linux's order
       actor, stalls                 tasks that take orders; the wait that can never end
+      repeating                     rows of the same call, made at once where nothing comes between
     activity     what tasks do, as perf sees it: hits, switches, side-band
       counting, sampling, sideband  when an event counts; the bytes of its records
       output                        the one way of every record and wakeup into a ring

@@ -30,7 +30,6 @@ from perfring.abi import (
     PERF_RECORD_THROTTLE,
     PERF_RECORD_UNTHROTTLE,
     PERF_TYPE_SOFTWARE,
-    PERF_TYPE_TRACEPOINT,
 )
 from simkernel import sideband
 from simkernel.counting import Counting, adjust_frequency, overflows
@@ -109,8 +108,8 @@ class Activity:
     def tracepoint(self, task: Task, name: str, *, user: bool = False, **fields: Value) -> None:
         """A tracepoint is passed."""
         point = self._tracepoints[name]
-        key = (PERF_TYPE_TRACEPOINT, point.id)
-        if not self._listens(key, task):
+        key = point.key
+        if not (task.cpu.context.active.get(key) or task.context.active.get(key)):
             return
         raw = point.encode(task.pid, fields)
 
@@ -118,9 +117,6 @@ class Activity:
             return point.values(task.pid, fields, comm=task.comm, cpu=task.cpu.id)
 
         self._hit(key, task, 1, user=user, raw=raw, values=values)
-
-    def _listens(self, key: tuple[int, int], task: Task) -> bool:
-        return bool(task.cpu.context.active.get(key) or task.context.active.get(key))
 
     def _hit(
         self,
@@ -134,22 +130,23 @@ class Activity:
         values: Callable[[], Values] = dict,
     ) -> None:
         hit = None
+        for event in self.hearers(key, task, user=user, values=values):
+            hit = hit or Hit(task, task.cpu.id, self._clock.now, user=user, addr=addr, raw=raw)
+            self._count(event, count, hit)
+
+    def hearers(
+        self, key: tuple[int, int], task: Task, *, user: bool, values: Callable[[], Values]
+    ) -> Iterator[PerfEvent]:
+        """The events that hear of a hit, in the order in which they do; a filter is given its ``values``."""
         # What a task brings along is scheduled in last, so it hears first.
         for context in (task.context, task.cpu.context):
             for event in tuple(context.active.get(key, ())):
-                if self._excluded(event, task, user=user) or (event.filter and not event.filter(values())):
-                    continue
-                hit = hit or Hit(task, task.cpu.id, self._clock.now, user=user, addr=addr, raw=raw)
-                self._count(event, count, hit)
+                if not self._excluded(event, task, user=user) and (not event.filter or event.filter(values())):
+                    yield event
 
     @staticmethod
     def _excluded(event: PerfEvent, task: Task, *, user: bool) -> bool:
-        attr = event.attr
-        if attr.exclude_user and user and not event.is_tracepoint:
-            return True
-        if attr.exclude_kernel and not user:
-            return True
-        return attr.exclude_idle and not task.pid and not event.is_tracepoint
+        return not (event.hears_user if user else event.hears_kernel) or not (task.pid or event.hears_idle)
 
     def _count(self, event: PerfEvent, count: int, hit: Hit) -> None:
         """perf_swevent_event: counts, and samples where a period is over."""

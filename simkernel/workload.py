@@ -10,7 +10,8 @@ reader does, and how long an act takes, moves no later event. A task that cannot
 until it has caught up.
 
 Between two events the task sleeps, which costs it two context switches, as it would on Linux. With ``between=Spend``
-it computes instead, and keeps its CPU: quicker to simulate, and what a busy CPU looks like.
+it computes instead, and keeps its CPU: quicker to simulate, and what a busy CPU looks like. Many calls of getppid at
+one instant are quicker still: ``bursty(1000, 0.01)`` costs a tenth of ``constant(100_000)`` for as many events.
 """
 
 from __future__ import annotations
@@ -184,7 +185,7 @@ class Workload:
     def _run(self, actor: Actor, random: Random) -> Program:
         clock, between, end = actor.machine.clock, self.between, self.duration_ns
         begun, before = clock.now, 0
-        for offset, act in itertools.islice(self.plan(random), self.count):
+        for offset, act, times in _rows(itertools.islice(self.plan(random), self.count)):
             if end is not None and offset >= end:
                 break
             # What is planned for the same instant is done without a pause; everything else lets others run, also when
@@ -192,9 +193,30 @@ class Workload:
             if offset > before:
                 before = offset
                 yield between(max(begun + offset - clock.now, 0))
-            act(actor)
+            if times > 1:
+                actor.getppid(times)
+            else:
+                act(actor)
         if end is not None:
             yield between(max(begun + end - clock.now, 0))
+
+
+def _rows(plan: Plan) -> Iterator[tuple[int, Act, int]]:
+    """The same plan, with calls of `getppid` at the same instant taken together: a row is simulated much faster.
+
+    Only these: another act may draw lots from the plan's own stream, and must do so before the plan goes on.
+    """
+    at, calls = 0, 0
+    for offset, act in plan:
+        if calls and (act is not getppid or offset != at):
+            yield at, getppid, calls
+            calls = 0
+        if act is getppid:
+            at, calls = offset, calls + 1
+        else:
+            yield offset, act, 1
+    if calls:
+        yield at, getppid, calls
 
 
 def constant(

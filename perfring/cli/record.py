@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 if TYPE_CHECKING:
-    from perfring.cli._choices import Choices
     from perfring.kernel import Kernel
-    from perfring.plan import SessionPlan
 
 __all__ = ["CONTEXT_SETTINGS", "record"]
 
@@ -80,7 +78,7 @@ def record(
     Exit status: the command's own (128 + signal when killed, 127 and 126 when it cannot be run), else 0. 1 for an
     error, 2 for wrong usage.
     """
-    from perfring.cli._choices import Choices
+    from perfring.cli._choices import Choices, checked_plan
     from perfring.cli._recorder import Recorder
 
     choices = Choices(
@@ -101,7 +99,7 @@ def record(
         command=command or [],
     )
     kernel = _this_kernel()
-    plan = _plan(choices, kernel)
+    plan = checked_plan(choices, kernel)
     raise typer.Exit(Recorder(kernel, plan, choices, json=json, path=output).run())
 
 
@@ -109,21 +107,3 @@ def _this_kernel() -> Kernel:
     from perfring.linux import LinuxKernel
 
     return LinuxKernel()
-
-
-def _plan(choices: Choices, kernel: Kernel) -> SessionPlan:
-    import warnings
-
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            plan = choices.plan(kernel)
-        except ValueError as error:
-            raise typer.BadParameter(str(error)) from None
-    for warning in caught:
-        _say(f"warning: {warning.message}")
-    return plan
-
-
-def _say(text: str) -> None:
-    typer.echo(f"perfring: {text}", err=True)

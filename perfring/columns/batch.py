@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
-from perfring.columns.lazy import lazy
-
 from perfring.batch import Batch, Reason
 from perfring.columns.block import merged
+from perfring.columns.lazy import lazy
 from perfring.columns.table import Columns, Ranks, Source
 
 if TYPE_CHECKING:
     from typing import Any
 
     from perfring.columns.block import Group, Run
-    from perfring.columns.image import Offsets
     from perfring.records import Record
 
 __all__ = ["ColumnBatch", "Records"]

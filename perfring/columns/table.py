@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from perfring.columns.lazy import lazy
-
 from perfring.columns import export
 from perfring.columns.block import merged
 from perfring.columns.gather import take_rows
+from perfring.columns.lazy import lazy
 from perfring.columns.parts import Part, Rows, Span
 from perfring.columns.payload import dynamic_dtype, payload_dtype
 from perfring.columns.ragged import Ragged

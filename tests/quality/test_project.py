@@ -18,6 +18,7 @@ LONGEST_FILE = 600
 LAYERS = {
     "what the kernel defines": ("abi",),
     "the seam and the rule": ("kernel", "errors", "geometry"),
+    "what to change": ("advice",),
     "bytes and files": (
         *("fields", "bodies", "records", "sideband", "layout", "decoding", "record_sizes", "ring", "statistics"),
         *("procfs", "tracepoint", "tracefs", "findings", "permissions", "environment"),
