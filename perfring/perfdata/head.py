@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from perfring.abi import PERF_TYPE_TRACEPOINT, PerfEventAttr
 from perfring.errors import PerfDataError
+from perfring.events import PROFILING_EVENTS
 from perfring.perfdata.buildids import decode_build_ids
 from perfring.perfdata.described import FileEvent, FileFeatures
 from perfring.perfdata.features import MOST_EVENTS, READABLE_FEATURES, decode_event_desc, decode_feature
@@ -31,13 +32,11 @@ if TYPE_CHECKING:
     from perfring.perfdata.source import Source
     from perfring.tracefs import TracepointFormat
 
-__all__ = ["Head", "read_head", "refuse_form"]
+__all__ = ["Head", "read_head"]
 
 _MOST_IDS: Final = 1 << 21
-_REFUSED: Final[dict[int, str]] = {
-    Feature.COMPRESSED: "its records are compressed: record without -z, or unpack it by `perf inject -i FILE -o PLAIN`",
-    Feature.DIR_FORMAT: "one file of a directory, as `perf record --threads` makes it: record without --threads",
-}
+_KNOWN: Final = {number: name for name, number in PROFILING_EVENTS.items()}
+_DIRECTORY: Final = "one file of a directory, as `perf record --threads` makes it: record without --threads"
 _UNDERSTOOD: Final = READABLE_FEATURES | {Feature.EVENT_DESC, Feature.BUILD_ID, Feature.TRACING_DATA}
 
 
@@ -88,7 +87,8 @@ class Head:
         Raises:
             PerfDataError: it tells of a form that is not read.
         """
-        refuse_form(source, bit, offset)
+        if bit == Feature.DIR_FORMAT:
+            raise source.error(_DIRECTORY, offset)
         with self.noting(source, offset, f"feature {bit}"):
             if bit in READABLE_FEATURES:
                 self.features = replace(self.features, **decode_feature(Feature(bit), content))
@@ -141,7 +141,7 @@ class Head:
             return event.name
         if attr.type == PERF_TYPE_TRACEPOINT and attr.config in self.formats:
             return self.formats[attr.config].name
-        return f"type {attr.type} config {attr.config:#x}"
+        return _KNOWN.get((attr.type, attr.config), f"type {attr.type} config {attr.config:#x}")
 
 
 def read_head(source: Source) -> Head:
@@ -168,8 +168,8 @@ def read_head(source: Source) -> Head:
 
 def _read_file_head(source: Source, header: FileHeader) -> Head:
     head = Head(_checked_data(source, header.data))
-    for bit in header.feature_bits():
-        refuse_form(source, bit, 0)
+    if Feature.DIR_FORMAT in header.feature_bits():
+        raise source.error(_DIRECTORY, 0)
     _read_attrs(source, header, head)
     _note_data(source, header, head)
     try:
@@ -184,16 +184,6 @@ def _read_file_head(source: Source, header: FileHeader) -> Head:
         except PerfDataError as error:
             head.problems.append(error)
     return head
-
-
-def refuse_form(source: Source, bit: int, offset: int) -> None:
-    """Refuses the features that tell of records that cannot be read.
-
-    Raises:
-        PerfDataError: it is one of them.
-    """
-    if bit in _REFUSED:
-        raise source.error(_REFUSED[bit], offset)
 
 
 def _checked_data(source: Source, data: Section) -> Section:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final, Self
 from perfring.abi import PERF_ATTR_SIZE_VER0
 from perfring.errors import BadRecord, PerfDataError
 from perfring.perfdata.decoder import FileDecoder
-from perfring.perfdata.format import FIRST_USER_TYPE, Feature, UserType
-from perfring.perfdata.head import Head, read_head, refuse_form
+from perfring.perfdata.format import FIRST_USER_TYPE, UserType
+from perfring.perfdata.head import Head, read_head
 from perfring.perfdata.rounds import RoundOrder
 from perfring.perfdata.source import Source
 from perfring.perfdata.synthesized import decode_id_index
@@ -30,6 +30,8 @@ __all__ = ["FileCounts", "PerfDataFile"]
 
 _U32: Final = struct.Struct("=I")
 _U64: Final = struct.Struct("=Q")
+# The feature of that name says nothing: `perf inject` unpacks the records and leaves it there.
+_COMPRESSED: Final = "the records are compressed: record without -z, or unpack them by `perf inject -i FILE -o PLAIN`"
 _LOST: Final = (Lost, LostSamples)
 
 
@@ -209,7 +211,7 @@ class PerfDataFile:
     def _user_record(self, found: FoundRecord, walker: Walker) -> None:
         """One of perf's own records; those of which nothing is needed are passed by."""
         if found.type in (UserType.COMPRESSED, UserType.COMPRESSED2):
-            refuse_form(self._source, Feature.COMPRESSED, found.position)
+            raise self._source.error(_COMPRESSED, found.position)
         try:
             if found.type == UserType.ID_INDEX:
                 self._head.add_cpus(decode_id_index(found.body))

@@ -45,6 +45,7 @@ class PerfDataRecorder:
 
         with PerfDataRecorder(session, kernel, "out.data") as recorder:
             session.enable()
+            recorder.write_kernel()
             recorder.write_environment()
             for batch in session.batches(duration=10):
                 recorder.write(batch)
@@ -109,22 +110,26 @@ class PerfDataRecorder:
         """Records that were read and are not in the file."""
         return self._waiting.total()
 
-    def write_environment(self, *, processes: bool = True) -> None:
-        """Writes where the kernel's code is, and the names and mappings of what runs already.
-
-        Args:
-            processes: False for the kernel alone.
+    def write_kernel(self) -> None:
+        """Writes where the code of the kernel and of its modules is: perf finds no name for their addresses without.
 
         Raises:
             OSError: as `write`.
         """
         self._writer.add(kernel_mappings(self._kernel, trailer_bytes=self._trailer))
-        if processes:
-            found = [each for each in self._session.environment() if isinstance(each, Comm | Mmap2)]
-            self._writer.add(encode_synthesized(found, trailer_bytes=self._trailer))
-            self._note_files(found)
-            self.synthesized += len(found)
-        self._writer.commit()
+        self._commit()
+
+    def write_environment(self) -> None:
+        """Writes the names and mappings of what runs already. Enable the session before, so that nothing falls between.
+
+        Raises:
+            OSError: as `write`.
+        """
+        found = [each for each in self._session.environment() if isinstance(each, Comm | Mmap2)]
+        self._writer.add(encode_synthesized(found, trailer_bytes=self._trailer))
+        self._note_files(found)
+        self._commit()
+        self.synthesized += len(found)
 
     def write(self, batch: Sequence[Record]) -> None:
         """Writes what was read from the rings until now, of which ``batch`` was delivered last.

@@ -36,7 +36,7 @@ LAYERS = {
         "probing",
     ),
     "sessions": ("recording", "overwrite", "session"),
-    "what happened": ("timeline", "picture"),
+    "what happened": ("timeline", "picture", "perfdata"),
     # Only what is above the session chooses a kernel; all below takes the one it is given.
     "on this machine": ("linux", "builder", "verify", "stories"),
     "the public names": ("",),
