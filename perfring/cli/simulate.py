@@ -114,7 +114,7 @@ def _chosen(name: str | None, replay: str | None, settings: list[str], swept: li
 
     if name is not None and replay is not None:
         raise typer.BadParameter(f"--replay {replay} takes the place of the scenario {name!r}: leave one out")
-    name = name or replay
+    name = replay if name is None else name
     if name is None:
         raise typer.BadParameter("name a scenario: one of " + ", ".join(BUILT_IN) + "; or a TOML file; or --replay")
     changes: dict[str, Any] = {}

@@ -107,7 +107,7 @@ def elf_build_id(path: str) -> bytes | None:
 
 def _elf_build_id(fd: int) -> bytes | None:
     head = os.pread(fd, _ELF_BYTES, 0)
-    if head[:4] != b"\x7fELF":
+    if len(head) < _ELF_BYTES or head[:4] != b"\x7fELF":
         return None
     wide = head[4] == 2
     table, entry_size, count = _program_headers(head, wide=wide)

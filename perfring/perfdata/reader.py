@@ -30,8 +30,7 @@ __all__ = ["FileCounts", "PerfDataFile"]
 
 _U32: Final = struct.Struct("=I")
 _U64: Final = struct.Struct("=Q")
-# The feature of that name says nothing: `perf inject` unpacks the records and leaves it there.
-_COMPRESSED: Final = "the records are compressed: record without -z, or unpack them by `perf inject -i FILE -o PLAIN`"
+_COMPRESSED: Final = "the records are compressed, which needs zstd: record without -z"
 _LOST: Final = (Lost, LostSamples)
 
 

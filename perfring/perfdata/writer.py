@@ -23,7 +23,7 @@ from perfring.errors import PerfDataError
 from perfring.perfdata.described import FileEvent, FileFeatures
 from perfring.perfdata.features import encode_event_desc, encode_features
 from perfring.perfdata.format import FILE_HEADER, SECTION, Feature, FileHeader, Section
-from perfring.perfdata.synthesized import encode_id_index
+from perfring.perfdata.synthesized import FINISHED_ROUND, encode_id_index
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -162,7 +162,8 @@ class PerfDataWriter:
         start = b"".join(parts)
         self._reserve(offset)
         self._write(start, FILE_HEADER.size)
-        self._store(encode_id_index(events), self._sections)
+        # Never without a record: to readers that is the file of a recording that was killed.
+        self._store(encode_id_index(events) or FINISHED_ROUND, self._sections)
 
     def _store(
         self, records: bytes, sections: dict[Feature, Section], late: dict[Feature, bytes] | None = None

@@ -43,7 +43,7 @@ def recorded(
         ScenarioError: it is longer than a day, or of more CPUs or records than can be simulated.
     """
     name = os.fspath(path)
-    traffic = recorded_traffic(name, on_progress)
+    traffic = recorded_traffic(name, on_progress=on_progress)
     cpus, duration = max(traffic.cpus) + 1, (traffic.end - traffic.start) / _SECOND + _TAIL
     return Scenario(
         name=os.path.basename(name),
@@ -70,7 +70,7 @@ def _but(traffic: Traffic) -> str:
     return "".join(f"; {count:,} {words}" for count, words in found if count)
 
 
-def recorded_traffic(path: str, on_progress: Callable[[float], None] | None = None) -> Traffic:
+def recorded_traffic(path: str, *, on_progress: Callable[[float], None] | None = None) -> Traffic:
     """What the recording was like; read once, unless the file changes. Raises as `perfring.perfdata.read_traffic`."""
     found = os.stat(path)
     return _read(_Reading(path, found.st_mtime_ns, found.st_size, on_progress))
