@@ -20,7 +20,7 @@ from perfring.perfdata.describing import describe_machine, describe_session
 from perfring.perfdata.synthesized import FINISHED_ROUND, encode_synthesized, kernel_mappings, lost_record
 from perfring.perfdata.tracing import collect_tracing_data
 from perfring.perfdata.writer import PerfDataWriter
-from perfring.sideband import Comm, Mmap, Mmap2
+from perfring.sideband import Comm, Lost, Mmap, Mmap2
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -80,6 +80,7 @@ class PerfDataRecorder:
         self._waiting: Counter[str] = Counter()
         self._expected: dict[int, int] = {}
         self._files: set[str] = set()
+        self._told: Counter[int] = Counter()
         self._first = self._last = -1
         self._failed = False
         self._round_until = -1
@@ -158,13 +159,11 @@ class PerfDataRecorder:
             OSError: as `write`.
         """
         self._session.on_image(None)
-        if self._failed:
-            self._writer.abandon()
-            return
         self._add_losses()
-        build_ids = encode_build_ids(self._build_ids())
+        build_ids = b"" if self._failed else encode_build_ids(self._build_ids())
         self._writer.close(times=None if self._last < 0 else (self._first, self._last), build_ids=build_ids)
-        self._settle()
+        if not self._failed:
+            self._settle()
 
     def _take(self, cpu: int, position: int, image: bytes, records: Sequence[Record]) -> None:
         """Keeps what came out of a ring; the file is none of the reader's concern."""
@@ -174,6 +173,7 @@ class PerfDataRecorder:
                 self._writer.add(_whole(image, position, records))
                 self._note_files(records)
                 self._note_times(records)
+                self._told[cpu] += sum(each.lost for each in records if isinstance(each, Lost))
 
     def _is_new(self, cpu: int, records: Sequence[Record]) -> bool:
         """Whether it did not come before: an interrupt may have left it in the ring."""
@@ -208,12 +208,14 @@ class PerfDataRecorder:
         self._waiting.clear()
 
     def _add_losses(self) -> None:
-        """What no LOST record has told. Each ring's go to its leader."""
+        """What no LOST record in the file has told: of each ring, and what the disk refused."""
         leaders = {place.cpu: event_id for event_id, place in self.events[0].places.items()}
         sample_type = self.events[0].attr.sample_type
+        refused = self.unwritten if self._failed else 0
         for ring in self._session.statistics().rings:
-            untold = ring.lost - ring.lost_reported
-            if untold > 0:
+            told = self._told.get(ring.cpu, 0)
+            untold, refused = max(ring.lost - told, 0) + refused, 0
+            if untold:
                 self._writer.add(lost_record(leaders[ring.cpu], untold, sample_type=sample_type))
 
     def _build_ids(self) -> Iterable[tuple[str, bytes]]:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["PerfDataWriter"]
 
 _RESERVED_AT_ONCE: Final = 1 << 20
+_SPARE: Final = 4096
+"""Room that only `close` may use: on a disk that is full the file can still say what is not in it."""
 _ALIGNED: Final = 8
 _ATTR_SIZES: Final = (
     *(abi.PERF_ATTR_SIZE_VER5, abi.PERF_ATTR_SIZE_VER6, abi.PERF_ATTR_SIZE_VER7, abi.PERF_ATTR_SIZE_VER8),
@@ -105,14 +107,14 @@ class PerfDataWriter:
         return sum(map(len, self._pending))
 
     def commit(self) -> None:
-        """Writes what was added. The file is whole, and has it, when this returns.
+        """Writes what was added: the file is whole, and has it, when this returns. Keeps room for what `close` adds.
 
         Raises:
             OSError: the disk is full, or the like; the file is whole, and has what it had before. ``filename`` is the
                 path. What was added stays `pending`.
         """
         if self._pending:
-            self._store(b"".join(self._pending), self._sections)
+            self._store(b"".join(self._pending), self._sections, spare=_SPARE)
 
     def discard(self) -> None:
         """Forgets what was added and is not in the file."""
@@ -131,7 +133,8 @@ class PerfDataWriter:
         if self._fd < 0:
             return
         try:
-            self.commit()
+            if self._pending:
+                self._store(b"".join(self._pending), self._sections)
             late = encode_features(FileFeatures(times=times))
             if build_ids:
                 late[Feature.BUILD_ID] = build_ids
@@ -163,10 +166,15 @@ class PerfDataWriter:
         self._reserve(offset)
         self._write(start, FILE_HEADER.size)
         # Never without a record: to readers that is the file of a recording that was killed.
-        self._store(encode_id_index(events) or FINISHED_ROUND, self._sections)
+        self._store(encode_id_index(events) or FINISHED_ROUND, self._sections, spare=_SPARE)
 
     def _store(
-        self, records: bytes, sections: dict[Feature, Section], late: dict[Feature, bytes] | None = None
+        self,
+        records: bytes,
+        sections: dict[Feature, Section],
+        late: dict[Feature, bytes] | None = None,
+        *,
+        spare: int = 0,
     ) -> None:
         """Writes records, the contents that come late, and the table; see the top of this module."""
         data = Section(self._header.data.offset, self._header.data.size + len(records))
@@ -176,7 +184,7 @@ class PerfDataWriter:
             end += len(content)
         table = b"".join(SECTION.pack(*chosen[feature]) for feature in sorted(chosen))
         header = self._header._replace(data=data, features=sum(1 << feature for feature in chosen))
-        self._reserve(end)
+        self._reserve(end + spare)
         self._write(self._header._replace(features=0).pack(), 0)
         self._write(b"".join((records, table, *(late or {}).values())), self._header.data.end)
         self._write(header.pack(), 0)

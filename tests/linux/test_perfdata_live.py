@@ -169,7 +169,7 @@ def test_a_recording_that_is_killed_can_be_read_by_both(tmp_path: Path) -> None:
         subprocess.Popen([sys.executable, "-c", WITHOUT_END]) as target,
         subprocess.Popen([*argv, "-p", str(target.pid)], cwd=ROOT) as recorder,
     ):
-        wait_for_growth(path)
+        wait_for_growth(path, recorder)
         recorder.send_signal(signal.SIGKILL)
         recorder.wait(PATIENCE)
         target.kill()
@@ -178,12 +178,12 @@ def test_a_recording_that_is_killed_can_be_read_by_both(tmp_path: Path) -> None:
     assert by_perf.total() > 0
 
 
-def wait_for_growth(path: Path) -> None:
-    """Until there are samples in the file."""
+def wait_for_growth(path: Path, recorder: subprocess.Popen[bytes]) -> None:
+    """Until there are samples in the file, which the recorder is writing."""
     from perfring.errors import PerfDataError
     from perfring.perfdata import PerfDataFile
 
-    while True:
+    while recorder.poll() is None:
         try:
             with PerfDataFile(str(path)) as found:
                 if any(record.kind == "sample" for record in found.records()):
@@ -209,10 +209,10 @@ def test_a_disk_that_fills_up_leaves_a_file_that_both_can_read(small_disk: Path)
     found = re.search(r"No space left on device: .*; ([\d,]+) records are in the file, .* ([\d,]+) are not", said)
     assert found is not None
     summary, by_perf = read(path), samples_of_perf(path)
-    kept = sum(sum(kinds.values()) for kinds in summary["events"].values())
+    kept = sum(sum(kinds.values()) - kinds.get("lost", 0) for kinds in summary["events"].values())
     assert by_perf.total() == summary["samples"] > 100
-    assert kept == int(found[1].replace(",", ""))
-    assert int(found[2].replace(",", "")) > 0
+    assert kept <= int(found[1].replace(",", ""))
+    assert summary["lost"] >= int(found[2].replace(",", "")) > 0
 
 
 # What perf has recorded.

@@ -106,17 +106,19 @@ def test_a_full_disk_ends_the_writing_and_what_is_missing_is_counted(tmp_path: P
     kernel, path = machine(cpus=1), tmp_path / "x.data"
     kernel.spawn(constant(10_000, count=2000), cpu=0)
     with watching(pages=4, watermark=2048).build(kernel) as session:
-        with files_of_at_most(9000), PerfDataRecorder(session, kernel, str(path)) as recorder:
+        with files_of_at_most(14000), PerfDataRecorder(session, kernel, str(path)) as recorder:
             session.enable()
             with pytest.raises(OSError, match="too large"):
                 write_all(recorder, session)
             for batch in session.batches(duration=0.5):
                 recorder.write(batch)
             recorder.close()
-        total = session.statistics().records
-    records, _ = in_file(path)
-    assert len(records) == recorder.counts.total() > 0
+        total, lost = session.statistics().records, session.statistics().lost
+    records, found = in_file(path)
+    # One more tells what is not in the file.
+    assert len(records) == recorder.counts.total() + 1 > 1
     assert recorder.counts.total() + recorder.unwritten == total
+    assert found.counts.lost == recorder.unwritten + lost
 
 
 def test_a_tracepoint_that_joins_later_is_refused(tmp_path: Path) -> None:

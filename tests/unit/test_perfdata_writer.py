@@ -111,10 +111,10 @@ def test_a_process_that_dies_within_a_commit_leaves_what_there_was(
 
 def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "x"
-    with files_of_at_most(2000), PerfDataWriter(str(path), [EVENT]) as writer:
+    with files_of_at_most(6000), PerfDataWriter(str(path), [EVENT]) as writer:
         writer.add(a_sample(1))
         writer.commit()
-        writer.add(a_sample(2) * 100)
+        writer.add(a_sample(2) * 200)
         with pytest.raises(OSError) as caught:
             writer.commit()
     assert (caught.value.filename, times(path)) == (str(path), [1])
@@ -122,14 +122,14 @@ def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path) -> None:
 
 def test_what_a_full_disk_refused_can_come_later(tmp_path: Path) -> None:
     with PerfDataWriter(str(tmp_path / "x"), [EVENT]) as writer:
-        with files_of_at_most(2000):
+        with files_of_at_most(6000):
             writer._reserved = 0
-            writer.add(a_sample(1) * 100)
+            writer.add(a_sample(1) * 200)
             with pytest.raises(OSError):
                 writer.commit()
-        assert writer.pending == 3200
+        assert writer.pending == 6400
         writer.close()
-    assert times(tmp_path / "x") == [1] * 100
+    assert times(tmp_path / "x") == [1] * 200
 
 
 def test_a_disk_without_room_for_the_header_is_said_at_once(tmp_path: Path) -> None:
