@@ -287,6 +287,20 @@ def test_a_format_that_makes_no_sense_leaves_its_samples_raw(tmp_path: Path) -> 
     assert "nonsense" in str(found.problems[0])
 
 
+def test_a_format_that_makes_no_sense_leaves_the_others(tmp_path: Path) -> None:
+    tracing = encode.tracing_data("syscalls", ["nonsense", FORMAT])
+    events = [(attr(RAW, type_=2, config=305), (7,))]
+    data = file(a_sample(1, form=RAW, raw=bytes(20)), events=events, features={encode.TRACING_DATA: tracing})
+    records, found, _ = read(tmp_path, data)
+    assert (records[0].event, len(found.problems)) == ("syscalls:sys_enter_getppid", 1)
+
+
+def test_more_names_of_events_than_there_can_be_are_a_problem(tmp_path: Path) -> None:
+    desc = u32(1 << 15) + u32(0) + (u32(0) + u32(0)) * (1 << 15)
+    _, found, _ = read(tmp_path, file(a_sample(1), features={encode.EVENT_DESC: desc}))
+    assert "32768 events" in str(found.problems[0])
+
+
 def _patched(offset: int, value: int) -> Callable[[bytes], bytes]:
     return lambda data: data[:offset] + struct.pack("=Q", value) + data[offset + 8 :]
 

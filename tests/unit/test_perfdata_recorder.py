@@ -68,6 +68,20 @@ def test_the_file_has_what_was_delivered(tmp_path: Path, seed: int) -> None:
     assert found.counts.rounds > 2
 
 
+def test_a_round_does_not_end_while_one_ring_is_behind_the_others(tmp_path: Path) -> None:
+    kernel, path = machine(cpus=2), tmp_path / "x.data"
+    kernel.spawn(constant(50_000, count=10_000), cpu=0)
+    kernel.spawn(constant(1000, count=200), cpu=1)
+    builder = watching(pages=256, watermark=900_000)
+    with builder.build(kernel) as session, PerfDataRecorder(session, kernel, str(path)) as recorder:
+        session.enable()
+        kernel.sleep(0.25)  # what lies in the ring of CPU 0 comes out in several pieces
+        write_all(recorder, session)
+        recorder.close()
+    records, found = in_file(path)
+    assert (len(records), found.counts.late) == (10_200, 0)
+
+
 def test_samples_are_equal_but_for_their_position(tmp_path: Path) -> None:
     kernel = machine(cpus=1)
     kernel.spawn(constant(1000, count=50), cpu=0)
