@@ -82,7 +82,7 @@ def is_built() -> bool:
 
 
 def engine_name() -> str:
-    """ "compiled" or "python"."""
+    """One of `ENGINES`: which is in use."""
     return "python" if core() is None else "compiled"
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "EventRefused",
     "FilterRefused",
     "ForkedSession",
+    "PerfDataError",
     "PerfringError",
     "PermissionDenied",
     "RawDataError",
@@ -212,3 +213,17 @@ class RawDataError(PerfringError, ValueError):
         self.tracepoint = tracepoint
         self.field = field
         super().__init__(text)
+
+
+class PerfDataError(PerfringError, ValueError):
+    """A perf.data file that is none, is cut off or damaged, or of a form that is not read.
+
+    Attributes:
+        path: the file.
+        offset: where in it, in bytes from its beginning.
+    """
+
+    def __init__(self, text: str, *, path: str, offset: int) -> None:
+        self.path = path
+        self.offset = offset
+        super().__init__(f"{path}, byte {offset}: {text}")

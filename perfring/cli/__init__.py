@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS", "build_app", "main"]
 
-COMMANDS = ("doctor", "watermark", "simulate", "record", "top", "verify")
+COMMANDS = ("doctor", "watermark", "simulate", "record", "read", "top", "verify")
 """The commands, in the order of the help: each is the module ``perfring.cli.NAME`` with the function ``NAME`` in it."""
 
 _HELP = "Linux perf rings that wake their reader by a byte watermark: no polling loop, no record lost unseen, no stall."

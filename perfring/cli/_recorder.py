@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from perfring.cli._lines import Lines, Names
-from perfring.cli._output import JsonWriter, LineWriter, Output
+from perfring.cli._output import DATA_SUFFIX, JsonWriter, LineWriter, Output
 from perfring.cli._tally import Tally
 from perfring.command import Command
 from perfring.errors import CommandNotStarted, SessionClosed
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from perfring.cli._choices import Choices
+    from perfring.cli._output import Writer
     from perfring.kernel import Kernel
     from perfring.plan import SessionPlan
 
@@ -42,7 +43,7 @@ class Recorder:
         plan: what to record; of a command everything but its pid.
         choices: the rest of what the command line said.
         json: whether records are JSON lines.
-        path: the file for them; ``-`` is standard output, None as well.
+        path: the file for them; ``-`` is standard output, None as well. With the suffix ``.data`` it is for perf.
     """
 
     def __init__(self, kernel: Kernel, plan: SessionPlan, choices: Choices, *, json: bool, path: str | None) -> None:
@@ -65,7 +66,7 @@ class Recorder:
             session = opened.enter_context(Session(self._kernel, self._plan))
             tally = Tally(session, cpu_seconds_before=cpu_before)
             session.on_error(lambda error, record: tally.note(error))  # noqa: ARG005 - the callback's signature
-            writer = self._writer(opened.enter_context(Output(self._path)))
+            writer = self._writer(opened, session)
             with stop_on_signals(session), self._live(tally):
                 try:
                     self._begin(session, command, opened)
@@ -84,7 +85,12 @@ class Recorder:
         self._plan = replace(self._plan, pids=(command.pid,))
         return command
 
-    def _writer(self, output: Output) -> JsonWriter | LineWriter:
+    def _writer(self, opened: ExitStack, session: Session) -> Writer:
+        if self._path is not None and self._path.endswith(DATA_SUFFIX):
+            from perfring.cli._data_writer import DataWriter
+
+            return opened.enter_context(DataWriter(session, self._kernel, self._path, self._choices))
+        output = opened.enter_context(Output(self._path))
         if self._json:
             return JsonWriter(output)
         return LineWriter(output, Lines(Names(self._kernel), colour=_has_colour()))
@@ -106,18 +112,15 @@ class Recorder:
         self._expired = True
         _stop(session)
 
-    def _read(self, session: Session, tally: Tally, writer: JsonWriter | LineWriter) -> None:
+    def _read(self, session: Session, tally: Tally, writer: Writer) -> None:
         tally.begin()
-        if self._choices.environment:
-            known = list(session.environment())
-            tally.synthesized = len(known)
-            writer.write(known)
+        tally.synthesized = writer.begin(session, environment=self._choices.environment)
         for batch in session.batches():
             tally.add(batch)
             writer.write(batch)
         tally.end()
 
-    def _finish(self, command: Command | None, tally: Tally, writer: JsonWriter | LineWriter) -> int:
+    def _finish(self, command: Command | None, tally: Tally, writer: Writer) -> int:
         figures = tally.summary()
         writer.finish(figures)
         status = 0
@@ -126,6 +129,9 @@ class Recorder:
             status = 0 if self._expired else status
         sys.stdout.flush()
         _console(stderr=self._path is None).print(tally.for_people(figures), end="")
+        if writer.failure:
+            typer.echo(f"perfring: {writer.failure}", err=True)
+            return status or 1
         return status
 
     @contextmanager

@@ -67,7 +67,10 @@ def record(
     ] = "1",
     json: Annotated[bool, typer.Option("--json", help="JSON lines, the last one is the summary.")] = False,
     output: Annotated[
-        str | None, typer.Option("-o", "--output", metavar="FILE", help="JSON lines into a file; - is standard output.")
+        str | None,
+        typer.Option(
+            "-o", "--output", metavar="FILE", help="JSON lines into a file, or for perf into FILE.data; - is stdout."
+        ),
     ] = None,
 ) -> None:
     """Record a command, processes or the whole machine, until it ends, the time is over, or Ctrl-C.
@@ -79,6 +82,7 @@ def record(
     error, 2 for wrong usage.
     """
     from perfring.cli._choices import Choices, checked_plan
+    from perfring.cli._output import DATA_SUFFIX
     from perfring.cli._recorder import Recorder
 
     choices = Choices(
@@ -98,6 +102,8 @@ def record(
         max_latency=max_latency,
         command=command or [],
     )
+    if json and output is not None and output.endswith(DATA_SUFFIX):
+        raise typer.BadParameter(f"--json: {output} is a file for perf, and has no lines; `perfring read` prints them")
     kernel = _this_kernel()
     plan = checked_plan(choices, kernel)
     raise typer.Exit(Recorder(kernel, plan, choices, json=json, path=output).run())

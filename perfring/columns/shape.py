@@ -177,11 +177,11 @@ def _is_fixed(part: SamplePart) -> bool:
 def _numbers(fields: Iterable[Field], offset: int, rename: Any) -> tuple[list[tuple[str, Any, int]], int]:
     """Name, dtype and offset of each field that is not reserved, and the offset behind the last."""
     found: list[tuple[str, Any, int]] = []
-    for field in fields:
-        dtype = np.dtype(f"V{field.repeat}") if field.format == "s" else np.dtype(f"={field.format}")
-        width = dtype.itemsize * (field.repeat if isinstance(field.repeat, int) and field.format != "s" else 1)
-        if not field.reserved:
-            found.append((rename(field.name), dtype, offset))
+    for each in fields:
+        dtype = np.dtype(f"V{each.repeat}") if each.format == "s" else np.dtype(f"={each.format}")
+        width = dtype.itemsize * (each.repeat if isinstance(each.repeat, int) and each.format != "s" else 1)
+        if not each.reserved:
+            found.append((rename(each.name), dtype, offset))
         offset += width
     # IDENTIFIER and ID are the same number, and have the same name.
     return list({name: (name, dtype, at) for name, dtype, at in found}.values()), offset

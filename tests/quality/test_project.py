@@ -17,7 +17,7 @@ LONGEST_FILE = 600
 # Lowest first. A module imports from its own layer and from those below it, never from above.
 LAYERS = {
     "what the kernel defines": ("abi",),
-    "the seam and the rule": ("kernel", "errors", "geometry"),
+    "the seam and the rule": ("kernel", "errors", "engine", "geometry"),
     "what to change": ("advice",),
     "bytes and files": (
         *("fields", "bodies", "records", "sideband", "layout", "decoding", "record_sizes", "ring", "statistics"),
@@ -26,6 +26,7 @@ LAYERS = {
     "what to record": ("plan", "sampling", "common_attr", "events", "event_names", "planning"),
     "how to read": (
         "batch",
+        "columns",
         "ordering",
         "guard",
         "draining",
@@ -37,7 +38,7 @@ LAYERS = {
         "probing",
     ),
     "sessions": ("recording", "overwrite", "session", "stopping"),
-    "what happened": ("timeline", "picture"),
+    "what happened": ("timeline", "picture", "perfdata"),
     # Only what is above the session chooses a kernel; all below takes the one it is given.
     "on this machine": ("linux", "builder", "command", "verify", "stories"),
     "the public names": ("",),
