@@ -1,4 +1,4 @@
-"""How Sphinx makes the site: `tox -e docs`, or `sphinx-build -W docs build/site`. Nothing is fetched while it builds."""
+"""How Sphinx makes the site: `tox -e docs`, or `sphinx-build -W docs build/site`. Nothing is fetched meanwhile."""
 
 import sys
 from pathlib import Path
@@ -19,7 +19,6 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     "sphinx_copybutton",
-    "sphinx_design",
     "reference_pages",
     "fact_links",
     "name_links",

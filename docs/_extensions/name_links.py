@@ -13,7 +13,7 @@ import inspect
 import re
 import sys
 from functools import cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from docutils import nodes
 from fact_links import is_inside
@@ -40,7 +40,7 @@ class NameLinks(SphinxPostTransform):
 
     def run(self, **_: Any) -> None:
         """Called by Sphinx, for each page that is written."""
-        self.domain = cast("PythonDomain", self.env.domains["py"])
+        self.domain = self.env.domains.python_domain
         for node in list(self.document.findall(addnodes.pending_xref)):
             if node.get("refdomain") == "py":
                 self._settle(node)

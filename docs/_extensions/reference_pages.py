@@ -1,6 +1,6 @@
 """A page for each public module of both packages, and one for the command: written anew by every build.
 
-A name is described once, under the name by which programs import it: `perfring.Session`, not `perfring.session.Session`.
+A name is described once, as programs import it: `perfring.Session`, not `perfring.session.Session`.
 It stands on the page of the module that defines it; the page of a package has a table that leads there.
 """
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 PACKAGES = ("perfring", "simkernel")
 FOLDER = "reference/modules"
 COMMAND_PAGE = "reference/command.md"
+DEFINITION = r"^(?:class |def |async def )?(\w+)\b\s*[:=(\[]"
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Page:
     @cached_property
     def defined(self) -> set[str]:
         """What its own text assigns or defines."""
-        return set(re.findall(r"^(?:class |def |async def )?(\w+)\b\s*[:=(\[]", inspect.getsource(self.module), re.M))
+        return set(re.findall(DEFINITION, inspect.getsource(self.module), re.MULTILINE))
 
     def offers(self, name: str, value: object) -> bool:
         """Whether it exports the very thing by this name."""
@@ -70,7 +71,7 @@ class Page:
             lines += [".. rubric:: Its names", "", ".. list-table::", ""]
             lines += [line for name in foreign for line in self._row(name, homes)]
         own = [name for name in self.offered if name not in foreign]
-        return "\n".join([*lines, *(line for name in own for line in self._entry(name, homes)), ""])
+        return "\n".join([*lines, *(line for name in own for line in self._entry(name)), ""])
 
     def _row(self, name: str, homes: dict[str, str]) -> list[str]:
         value = getattr(self.module, name)
@@ -78,7 +79,7 @@ class Page:
         home = homes[f"{self.name}.{name}"]
         return [f"   * - :py:obj:`~{_public_name(home, name)}`", f"     - {summary or f':py:mod:`{home}`'}"]
 
-    def _entry(self, name: str, homes: dict[str, str]) -> list[str]:
+    def _entry(self, name: str) -> list[str]:
         value = getattr(self.module, name)
         if not _is_code(value):
             return [f".. autodata:: {self.name}.{name}", ""]
@@ -100,7 +101,7 @@ def _kind(value: object) -> str:
 
 def _public_name(module: str, name: str) -> str:
     """The shortest name: of the package at the top if it offers the very thing, for classes and functions."""
-    top = importlib.import_module(module.split(".")[0])
+    top = importlib.import_module(module.partition(".")[0])
     value = getattr(importlib.import_module(module), name)
     short = name in top.__all__ and getattr(top, name) is value and _is_code(value)
     return f"{top.__name__}.{name}" if short else f"{module}.{name}"
