@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 PACKAGES = ("perfring", "simkernel")
 FOLDER = "reference/modules"
-COMMAND_PAGE = "reference/command.md"
+COMMAND_PAGE = "reference/commands.md"
 DEFINITION = r"^(?:class |def |async def )?(\w+)\b\s*[:=(\[]"
 
 
