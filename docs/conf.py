@@ -24,9 +24,7 @@ extensions = [
     "name_links",
     "outside_links",
 ]
-exclude_patterns = ["_extensions", "examples", "template", "conformance/recordings"]
-# Pages that are written in the same weeks as this file are matched by patterns, which may match nothing yet.
-suppress_warnings = ["toc.empty_glob"]
+exclude_patterns = ["_extensions", "examples"]
 
 # Markdown. Anchors are those of the repository's host, so that one link works in both places.
 myst_heading_anchors = 4

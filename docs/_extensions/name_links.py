@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sphinx.application import Sphinx
-    from sphinx.domains.python import PythonDomain
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*(?=(\(\))?$)")
 # Where a word is looked for that is nothing in its own module, in this order.
@@ -117,7 +116,7 @@ def leave_out_the_type(
     lines: list[str],
 ) -> None:
     """Data without a docstring has none, instead of that of its type: what a dict is, nobody asks here."""
-    of_type = (inspect.getdoc(type(value)) or "").splitlines()[:1]
+    of_type = (inspect.getdoc(value) or "").splitlines()[:1]
     if what == "data" and lines[:1] == of_type:
         lines.clear()
 

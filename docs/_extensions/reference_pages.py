@@ -15,7 +15,7 @@ import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import ModuleType
+from types import GenericAlias, ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -90,7 +90,8 @@ class Page:
 
 def _is_code(value: object) -> bool:
     """Whether it is a class or a function, which have docstrings of their own; all else is data."""
-    return isinstance(value, type) or (callable(value) and hasattr(value, "__qualname__"))
+    alias = isinstance(value, GenericAlias)  # dict[str, int] claims to be a class
+    return not alias and (inspect.isclass(value) or inspect.isroutine(value))
 
 
 def _kind(value: object) -> str:
