@@ -117,7 +117,7 @@ def public_modules() -> Iterator[str]:
                 yield found.name
 
 
-def _homes(pages: list[Page]) -> dict[str, str]:
+def homes_of(pages: list[Page]) -> dict[str, str]:
     """Which module defines it, by the full name of whatever a module exports and only imports."""
     offering: dict[str, list[Page]] = {}
     for page in pages:
@@ -151,7 +151,7 @@ def write_pages(app: Sphinx) -> None:
     """Writes the pages into the folder of the sources, and takes away those of modules that are gone."""
     folder = Path(app.srcdir) / FOLDER
     pages = [Page(name) for name in public_modules()]
-    homes = _homes(pages)
+    homes = homes_of(pages)
     for page in pages:
         _write(folder / f"{page.name}.rst", page.text(homes))
     for path in folder.glob("*.rst"):

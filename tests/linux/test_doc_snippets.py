@@ -12,4 +12,5 @@ from tests.quality.snippets import Block, blocks, run
 @pytest.mark.parametrize("block", blocks("console linux"), ids=str)
 def test_a_command_prints_what_is_written(block: Block, tmp_path: Path) -> None:
     assert block.commands
-    assert not "\n".join(run(block, tmp_path))
+    differences = run(block, tmp_path)
+    assert not differences, "\n".join(differences)

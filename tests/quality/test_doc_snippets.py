@@ -48,4 +48,5 @@ def test_a_command_of_ours_stands_in_a_console(block: Block) -> None:
 @pytest.mark.parametrize("block", blocks("console"), ids=str)
 def test_a_command_prints_what_is_written(block: Block, tmp_path: Path) -> None:
     assert block.commands
-    assert not "\n".join(run(block, tmp_path))
+    differences = run(block, tmp_path)
+    assert not differences, "\n".join(differences)
