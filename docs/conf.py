@@ -41,6 +41,8 @@ python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 100
 viewcode_line_numbers = True
 
+smartquotes = False  # `--json` is no dash
+
 html_theme = "furo"
 html_title = f"perfring {release}"
 html_static_path = ["_static"]

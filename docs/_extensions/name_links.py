@@ -59,16 +59,17 @@ class NameLinks(SphinxPostTransform):
         """A word in backticks on a page in Markdown."""
         found = NAME.match(literal.astext())
         if found and not is_inside(literal, (nodes.reference, nodes.title)):
-            where = self._place(_imported_from_packages(found[0]))
+            # A module by its full name only: `simulate` is rather the command.
+            where = self._place(_imported_from_packages(found[0]), with_modules="." in found[0])
             if where:
                 literal.replace_self(self._link(where, literal.deepcopy()))
 
-    def _place(self, names: Iterator[str]) -> tuple[str, str] | None:
+    def _place(self, names: Iterator[str], *, with_modules: bool = True) -> tuple[str, str] | None:
         """Page and anchor of the first of these names that is described."""
         for name in names:
             if name in self.domain.objects:
                 return self.domain.objects[name].docname, self.domain.objects[name].node_id
-            if name in self.domain.modules:
+            if name in self.domain.modules and with_modules:
                 return self.domain.modules[name].docname, self.domain.modules[name].node_id
         return None
 

@@ -141,10 +141,12 @@ def _write(path: Path, text: str) -> None:
 
 
 def _command_page() -> str:
-    """The options of the command, as typer writes them down."""
+    """The options of the command, as typer writes them down, without its list of what follows, which it cuts short."""
     app = str(Path(__file__).with_name("command_app.py"))
     command = [sys.executable, "-m", "typer", app, "utils", "docs", "--name", "perfring"]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    text = re.sub(r"\*\*Commands\*\*:.*?(?=^## )", "", text, flags=re.DOTALL | re.MULTILINE)
+    return text.replace("# `perfring`", "# The command `perfring`", 1)
 
 
 def write_pages(app: Sphinx) -> None:
