@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from docutils import nodes
 from fact_links import is_inside
 from sphinx import addnodes
-from sphinx.ext.autodoc import Options
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.nodes import make_refnode
 
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sphinx.application import Sphinx
+    from sphinx.ext.autodoc import Options
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*(?=(\(\))?$)")
 # Where a word is looked for that is nothing in its own module, in this order.

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sphinx.application import Sphinx
+    from sphinx.ext.autodoc import Options
 
 PACKAGES = ("perfring", "simkernel")
 FOLDER = "reference/modules"
@@ -83,9 +84,11 @@ class Page:
         value = getattr(self.module, name)
         if not _is_code(value):
             return [f".. autodata:: {self.name}.{name}", ""]
-        kind = _kind(value)
-        entry = [f".. auto{kind}:: {_public_name(self.name, name)}"]
-        return [*entry, "   :members:", "   :show-inheritance:", ""] if kind != "function" else [*entry, ""]
+        entry = [f".. auto{_kind(value)}:: {_public_name(self.name, name)}"]
+        if isinstance(value, type):
+            entry.append("   :members:")
+            entry += ["   :show-inheritance:"] if value.__bases__ != (object,) else []
+        return [*entry, ""]
 
 
 def _is_code(value: object) -> bool:
@@ -162,7 +165,22 @@ def write_pages(app: Sphinx) -> None:
     _write(Path(app.srcdir) / COMMAND_PAGE, _command_page())
 
 
+def leave_out_private_arguments(
+    app: Sphinx,  # noqa: ARG001 - Sphinx gives it
+    what: str,
+    name: str,  # noqa: ARG001 - likewise
+    value: object,  # noqa: ARG001 - likewise
+    options: Options,  # noqa: ARG001 - likewise
+    signature: str | None,
+    returned: str | None,
+) -> tuple[str, str | None] | None:
+    """A class whose arguments are its own affair, such as `SessionBuilder`, is made without any."""
+    private = what == "class" and signature and re.search(r"[(\s]_\w+:", signature)
+    return ("()", returned) if private else None
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Called by Sphinx."""
     app.connect("builder-inited", write_pages)
+    app.connect("autodoc-process-signature", leave_out_private_arguments)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
