@@ -1,4 +1,4 @@
-"""What a setting will do, seen on a simulated kernel: run a scenario, or sweep over many settings of it.
+"""What a setting will do, seen on a simulated kernel: run a scenario, or sweep over many settings of it::
 
     ran = run(Scenario(pages=8, watermark=16384, rate=20_000))
     print(ran.result.wakes_per_second, ran.result.p99, *ran.advice)
