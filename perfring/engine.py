@@ -1,7 +1,7 @@
 """Which engine takes records apart into columns: compiled, or in Python; the two give the same.
 
-The environment variable ``PERFRING_ENGINE`` chooses: ``compiled`` must be there, ``python`` does without it; unset takes
-the compiled one where it was built. `perfring doctor` says which is in use.
+The environment variable ``PERFRING_ENGINE`` chooses: ``compiled`` must be there, ``python`` does without it; unset
+takes the compiled one where it was built. `perfring doctor` says which is in use.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol, Self
 from rich.console import Console
 from rich.live import Live
 
-from perfring.cli._child import Command
+from perfring.command import Command
 from perfring.cli._top_meter import Gauges, Meter, awake_seconds
 from perfring.cli._top_screen import Screen
 from perfring.errors import SessionClosed

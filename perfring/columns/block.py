@@ -1,7 +1,7 @@
 """What came out of one ring in one piece, and the part of it that is delivered together.
 
-A `Block` is one copy out of a ring with all that is known of its records; a `Run` is some of these records in time order.
-Neither makes an object of a record until somebody asks for one.
+A `Block` is one copy out of a ring with all that is known of its records; a `Run` is some of these records in time
+order. Neither makes an object of a record until somebody asks for one.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What a ring can hold: the shape of each event's samples and of each kind of side-band, found by id and type.
 
 Every record gets a *code*, the index of its `Shape`. `ODD` is the code of what has none: those are decoded one by one.
-All that the walk needs to know of a code stands in arrays, so that a whole image is looked up at once; the compiled walk
-reads the same arrays.
+All that the walk needs to know of a code stands in arrays, so that a whole image is looked up at once; the compiled
+walk reads the same.
 """
 
 from __future__ import annotations

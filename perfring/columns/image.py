@@ -1,8 +1,8 @@
 """One copy out of a ring, as numpy sees it.
 
 Records are multiples of 8 bytes (K5), but what is inside them need not be: raw data begins behind a u32, and a corrupt
-count puts everything behind it anywhere. So numbers are read through views that begin at *every* byte, ``strides=(1,)``,
-which numpy indexes with any offset.
+count puts everything behind it anywhere. So numbers are read through views that begin at *every* byte,
+``strides=(1,)``, which numpy indexes with any offset.
 
 Eight bytes of zero stand behind the image: a number that is looked for right at its end is 0, and no check is needed
 before every look.

@@ -1,7 +1,7 @@
 """Time order over CPUs on columns: as `perfring.ordering.TimeOrder`, with runs of records in place of records.
 
-What is released together is a *group*: one run of each ring, each sorted. Cutting a run at a time is one search in it; the
-runs of a group are merged only when somebody looks at them in order, and a single run never is.
+What is released together is a *group*: one run of each ring, each sorted. Cutting a run at a time is one search in it;
+the runs of a group are merged only when somebody looks at them in order, and a single run never is.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What stands behind the numbers of fixed place: call chains, raw data, stacks, names ... for many records at once.
 
-A `Part` is asked for all records of a kind together: given where it begins in each, it says where its columns are, where
-the next part begins, and in which records it does not fit. The same answer checks the records when they are taken out of
-a ring, and finds the columns when somebody asks for them.
+A `Part` is asked for all records of a kind together: given where it begins in each, it says where its columns are,
+where the next part begins, and in which records it does not fit. The same answer checks the records when they are taken
+out of a ring, and finds the columns when somebody asks for them.
 
 Whatever a corrupt count says, no offset leaves its record: counts are cut to the room that is left, and the record is
 marked.
@@ -201,7 +201,7 @@ class Raw(_Items):
 
 
 class Stack(Part):
-    """PERF_SAMPLE_STACK_USER: a size, the bytes, and how many of them count; the last is left out when there are none."""
+    """PERF_SAMPLE_STACK_USER: a size, the bytes, and how many of them count, which is left out when there are none."""
 
     __slots__ = ()
 
@@ -254,7 +254,7 @@ class Registers(Part):
 
 @dataclass(frozen=True, slots=True)
 class Branches(Part):
-    """PERF_SAMPLE_BRANCH_STACK: a count, perhaps the hardware's index, the branches, perhaps a u64 of counts for each."""
+    """PERF_SAMPLE_BRANCH_STACK: a count, perhaps the PMU's index, the branches, perhaps a u64 of counts for each."""
 
     indexed: bool
     counted: bool
@@ -375,7 +375,7 @@ class Counted(Part):
 
 @dataclass(frozen=True, slots=True)
 class Code(Part):
-    """The bytes of a TEXT_POKE: the old code, and right behind it the new; their lengths are u16, one behind the other."""
+    """The bytes of a TEXT_POKE: the old code, and right behind it the new; their lengths are two u16 in front."""
 
     lengths_at: int
 

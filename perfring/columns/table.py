@@ -103,8 +103,8 @@ class Columns:
     """All records of one kind in a batch, in time order: ``batch.columns["sched:sched_switch"]``.
 
     ``columns[name]`` is a numpy array with one item a record, or a `Ragged` where the values have lengths of their own.
-    The names are those of the attributes of `perfring.records.Sample` and of the side-band records; ``fields.NAME`` is a
-    field of a tracepoint's payload, ``fields`` the structured array of all that have a fixed place.
+    The names are those of the attributes of `perfring.records.Sample` and of the side-band records; ``fields.NAME`` is
+    a field of a tracepoint's payload, ``fields`` the structured array of all that have a fixed place.
 
     Attributes:
         name: the event of samples, the kind of side-band records.
@@ -183,7 +183,7 @@ class Columns:
 
     @lazy
     def rows(self) -> NDArray[Any]:
-        """A structured array of all that has a fixed place: a view of the copy out of the ring where that is possible."""
+        """A structured array of all that has a fixed place: a view of the copy out of the ring where it can be one."""
         return self._joined([[source.fixed() for source in group] for group in self._groups])
 
     @lazy

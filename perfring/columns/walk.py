@@ -1,7 +1,8 @@
 """Finding the records of an image: where each begins, what it is, and when it happened.
 
-Where a record ends, only its own header tells, so the boundaries seem to be found one after the other, at 119 ns each in
-Python. Two ways are faster, and both are exact (docs/performance.md has what was tried besides, and lost):
+Where a record ends, only its own header tells, so the boundaries seem to be found one after the other, which costs a
+loop in Python more than all the rest. Two ways are faster, and both are exact (docs/performance.md has what was tried
+besides, and lost):
 
 *Uniform.* A busy ring often holds one event's samples, all of one size. Then headers, ids and sizes lie a fixed stride
 apart, and one comparison each over strided views proves it. Nothing is copied: the columns are views of the image.

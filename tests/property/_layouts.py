@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -119,7 +120,7 @@ def read_of(record: Record, name: str) -> Any:
 
 
 def lengths_of(record: Any, name: str) -> int:
-    lengths = {
+    lengths: dict[str, Callable[[], int]] = {
         "nr_namespaces": lambda: len(record.namespaces),
         "old_len": lambda: len(record.old),
         "new_len": lambda: len(record.new),
