@@ -13,9 +13,11 @@ import typer
 
 from perfring.cli._lines import Lines, Names
 from perfring.cli._output import JsonWriter, LineWriter, Output
+from perfring.cli._parquet_path import PARQUET_SUFFIX
 from perfring.cli._tally import Tally
 from perfring.command import Command
 from perfring.errors import CommandNotStarted, SessionClosed
+from perfring.plan import COLUMN_DRAIN_BUDGET
 from perfring.session import Session
 from perfring.stopping import stop_on_signals
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from perfring.cli._choices import Choices
+    from perfring.cli._output import Writer
+    from perfring.cli._parquet import ParquetWriter
     from perfring.kernel import Kernel
     from perfring.plan import SessionPlan
 
@@ -42,7 +46,8 @@ class Recorder:
         plan: what to record; of a command everything but its pid.
         choices: the rest of what the command line said.
         json: whether records are JSON lines.
-        path: the file for them; ``-`` is standard output, None as well.
+        path: the file for them; ``-`` is standard output, None as well. With the suffix ``.parquet`` it
+            is the first of the tables.
     """
 
     def __init__(self, kernel: Kernel, plan: SessionPlan, choices: Choices, *, json: bool, path: str | None) -> None:
@@ -52,6 +57,9 @@ class Recorder:
         self._json = json or path is not None
         self._path = None if path == "-" else path
         self._expired = False
+        self._tables: ParquetWriter | None = None
+        if self._path is not None and self._path.endswith(PARQUET_SUFFIX):
+            self._plan = replace(plan, columns=True, budget_bytes=COLUMN_DRAIN_BUDGET)
 
     def run(self) -> int:
         """Returns the exit status of ``perfring record``.
@@ -60,12 +68,13 @@ class Recorder:
             PerfringError, OSError: the kernel refused something, or a file cannot be written; nothing is left behind.
         """
         with ExitStack() as opened:
+            self._open_tables(opened)
             command = self._fork(opened)
             cpu_before = time.process_time()
             session = opened.enter_context(Session(self._kernel, self._plan))
             tally = Tally(session, cpu_seconds_before=cpu_before)
             session.on_error(lambda error, record: tally.note(error))  # noqa: ARG005 - the callback's signature
-            writer = self._writer(opened.enter_context(Output(self._path)))
+            writer = self._writer(opened)
             with stop_on_signals(session), self._live(tally):
                 try:
                     self._begin(session, command, opened)
@@ -84,7 +93,17 @@ class Recorder:
         self._plan = replace(self._plan, pids=(command.pid,))
         return command
 
-    def _writer(self, output: Output) -> JsonWriter | LineWriter:
+    def _open_tables(self, opened: ExitStack) -> None:
+        """Files that cannot be written are found before anything is opened on the kernel."""
+        if self._path is not None and self._plan.columns:
+            from perfring.cli._parquet import ParquetWriter
+
+            self._tables = opened.enter_context(ParquetWriter(self._kernel, self._plan, self._path))
+
+    def _writer(self, opened: ExitStack) -> Writer:
+        if self._tables is not None:
+            return self._tables
+        output = opened.enter_context(Output(self._path))
         if self._json:
             return JsonWriter(output)
         return LineWriter(output, Lines(Names(self._kernel), colour=_has_colour()))
@@ -106,18 +125,15 @@ class Recorder:
         self._expired = True
         _stop(session)
 
-    def _read(self, session: Session, tally: Tally, writer: JsonWriter | LineWriter) -> None:
+    def _read(self, session: Session, tally: Tally, writer: Writer) -> None:
         tally.begin()
-        if self._choices.environment:
-            known = list(session.environment())
-            tally.synthesized = len(known)
-            writer.write(known)
+        tally.synthesized = writer.begin(session, environment=self._choices.environment)
         for batch in session.batches():
             tally.add(batch)
             writer.write(batch)
         tally.end()
 
-    def _finish(self, command: Command | None, tally: Tally, writer: JsonWriter | LineWriter) -> int:
+    def _finish(self, command: Command | None, tally: Tally, writer: Writer) -> int:
         figures = tally.summary()
         writer.finish(figures)
         status = 0
@@ -126,6 +142,9 @@ class Recorder:
             status = 0 if self._expired else status
         sys.stdout.flush()
         _console(stderr=self._path is None).print(tally.for_people(figures), end="")
+        if writer.failure:
+            typer.echo(f"perfring: {writer.failure}", err=True)
+            return status or 1
         return status
 
     @contextmanager

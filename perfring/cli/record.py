@@ -69,7 +69,10 @@ def record(
     ] = "1",
     json: Annotated[bool, typer.Option("--json", help="JSON lines, the last one is the summary.")] = False,
     output: Annotated[
-        str | None, typer.Option("-o", "--output", metavar="FILE", help="JSON lines into a file; - is standard output.")
+        str | None,
+        typer.Option(
+            "-o", "--output", metavar="FILE", help="JSON lines into a file, tables into FILE.parquet; - is stdout."
+        ),
     ] = None,
 ) -> None:
     """Record a command, processes or the whole machine, until it ends, the time is over, or Ctrl-C.
@@ -81,6 +84,7 @@ def record(
     error, 2 for wrong usage.
     """
     from perfring.cli._choices import Choices
+    from perfring.cli._parquet_path import PARQUET_SUFFIX
     from perfring.cli._recorder import Recorder
 
     choices = Choices(
@@ -100,6 +104,8 @@ def record(
         max_latency=max_latency,
         command=command or [],
     )
+    if json and output is not None and output.endswith(PARQUET_SUFFIX):
+        raise typer.BadParameter(f"--json: {output} is a table, and has no lines; its metadata holds the summary")
     kernel = _this_kernel()
     plan = _plan(choices, kernel)
     raise typer.Exit(Recorder(kernel, plan, choices, json=json, path=output).run())
