@@ -92,9 +92,11 @@ class ParquetWriter:
         if not refused:
             return ""
         written = sum(file.written for file in self.files)
+        torn = [file.path.name for file in self.files if not file.readable]
+        but = f", but for {', '.join(torn)}" if torn else ""
         return (
             f"{refused[0].filename}: {refused[0].strerror}: the recording was ended; {written:,} records are in the "
-            f"files above, which are readable, and {self.unwritten:,} are not"
+            f"files above, which are readable{but}, and {self.unwritten:,} are in none"
         )
 
     def begin(self, session: Session, *, environment: bool) -> int:

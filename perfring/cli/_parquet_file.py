@@ -57,6 +57,7 @@ class ParquetFile:
         written: the rows in the file.
         unwritten: those that it could not take.
         refused: what the system said then; None as long as all went well.
+        readable: it has a footer, or will have one.
 
     Raises:
         OSError: there is no room even for an empty file; ``filename`` is the path.
@@ -75,6 +76,7 @@ class ParquetFile:
         self.schema = schema.with_metadata(dict(metadata))
         self.written = self.unwritten = 0
         self.refused: OSError | None = None
+        self.readable = True
         self._most = (rows, nbytes)
         self._pieces: list[pa.RecordBatch] = []
         self._footer = _FOOTER + 2 * self.schema.serialize().size
@@ -210,7 +212,7 @@ class ParquetFile:
     def _break(self, error: OSError) -> None:
         """A write failed that had been promised, or was on a filesystem without promises: there will be no footer."""
         self._refuse(error, self.written)
-        self.written = 0
+        self.written, self.readable = 0, False
         self._leave()
 
     def _leave(self) -> None:
