@@ -102,6 +102,7 @@ class Recorder:
 
     def _writer(self, opened: ExitStack) -> Writer:
         if self._tables is not None:
+            self._tables.make_files()
             return self._tables
         output = opened.enter_context(Output(self._path))
         if self._json:
