@@ -102,6 +102,7 @@ class Recorder:
 
     def _writer(self, opened: ExitStack, session: Session) -> Writer:
         if self._tables is not None:
+            self._tables.make_files()
             return self._tables
         if self._path is not None and self._path.endswith(DATA_SUFFIX):
             from perfring.cli._data_writer import DataWriter
