@@ -289,7 +289,7 @@ class Columns:
             return groups[0][0]
         pieces: list[NDArray[Any]] = []
         for group, order in zip(groups, self._orders, strict=True):
-            pieces += group if order is None else [_one_behind_the_other(group)[order]]
+            pieces += group if order is None else [_one_behind_the_other(group)[order].view(group[0].dtype)]
         return _one_behind_the_other(pieces).view(groups[0][0].dtype)
 
     def _joined_ragged(self, groups: list[list[Ragged]]) -> Ragged:

@@ -130,7 +130,7 @@ def lengths_of(record: Any, name: str) -> int:
     return found
 
 
-DERIVED = {
+DERIVED: dict[str, Callable[[Any], Any]] = {
     "user_stack_used": lambda record: record.user_stack.dynamic_size,
     "user_regs_abi": lambda record: record.user_regs.abi,
     "intr_regs_abi": lambda record: record.intr_regs.abi,
