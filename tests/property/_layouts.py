@@ -40,6 +40,7 @@ def assert_columns_say_the_same(batch: ColumnBatch) -> None:
     records = list(batch)
     seen = {id(record) for record in batch.others}
     for columns in batch.columns.values():
+        assert (np.diff(columns.index) > 0).all()  # in the order of the batch
         rows = [records[place] for place in columns.index.tolist()]
         seen |= {id(record) for record in rows}
         assert len(rows) == len(columns)
