@@ -21,6 +21,7 @@ from benchmarks.measuring import percentile
 from perfring import LinuxKernel, Sample, Session, SessionBuilder, TracepointEvents, abi
 from perfring.plan import EventSpec
 
+PAGE = os.sysconf("SC_PAGE_SIZE")
 GETPPID = "syscalls:sys_enter_getppid"
 
 
@@ -32,7 +33,7 @@ class Setting:
         source_cpu: the CPU whose getppid calls are recorded.
         own_cpu: the CPU that the reader keeps to.
         pages: data pages of the ring.
-        watermark: bytes that wake the reader; None for what the builder chooses.
+        watermark: bytes that wake the reader; None for half the ring.
         latencies: note how long each record was on its way. Costs CPU time.
     """
 
@@ -64,8 +65,9 @@ class Read:
 
 def _builder(setting: Setting) -> SessionBuilder:
     builder = SessionBuilder().with_page_count(setting.pages).with_target_cpu(setting.source_cpu)
-    if setting.watermark is not None:
-        builder = builder.with_wakeup_watermark(setting.watermark)
+    # Half a ring is what perf record waits for (K8), and a quarter what the builder would choose.
+    watermark = setting.watermark or setting.pages * PAGE // 2
+    builder = builder.with_wakeup_watermark(watermark)
     return builder.with_tracepoint_events(TracepointEvents(GETPPID))
 
 

@@ -555,6 +555,8 @@ static PyObject *core_store_release(PyObject *module, PyObject *args) {
     if (!PyArg_ParseTuple(args, "w*nO:store_release", &words, &offset, &number))
         return NULL;
     uint64_t value = PyLong_AsUnsignedLongLong(number);
+    if (PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_OverflowError))
+        PyErr_SetString(PyExc_ValueError, "the value is no u64");
     uint64_t *place = PyErr_Occurred() ? NULL : word_at(&words, offset);
     if (place) {
         /* The kernel's own comment asks for a full barrier: loads of the data must not move behind the store. */

@@ -17,7 +17,7 @@ from perfring.errors import Unsupported
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["ENGINES", "Core", "core", "engine_name", "is_built", "using"]
+__all__ = ["ENGINES", "Core", "core", "engine_name", "is_built", "using", "why_python"]
 
 ENGINES: Final = ("compiled", "python")
 _VARIABLE: Final = "PERFRING_ENGINE"
@@ -84,6 +84,15 @@ def is_built() -> bool:
 def engine_name() -> str:
     """One of `ENGINES`: which is in use."""
     return "python" if core() is None else "compiled"
+
+
+def why_python() -> str:
+    """Why the engine in Python is in use; "" when it is not."""
+    if engine_name() == "compiled":
+        return ""
+    if is_built():
+        return f"{_VARIABLE} says so"
+    return "the compiled one was not built: there was no C compiler, or PERFRING_BUILD said so"
 
 
 @contextmanager

@@ -158,8 +158,9 @@ class Reader:
         """
         deadline = None if timeout is None else self._now() + timeout
         try:
-            with self._occupied():
-                pass  # a new waiter brings its first look before anything else
+            if self._waiter is None or self._closing:
+                with self._occupied():
+                    pass  # a new waiter brings its first look before anything else
             while True:
                 batch = self._advance()
                 if batch is not None:

@@ -13,9 +13,11 @@ import typer
 
 from perfring.cli._lines import Lines, Names
 from perfring.cli._output import DATA_SUFFIX, JsonWriter, LineWriter, Output
+from perfring.cli._parquet_path import PARQUET_SUFFIX
 from perfring.cli._tally import Tally
 from perfring.command import Command
 from perfring.errors import CommandNotStarted, SessionClosed
+from perfring.plan import COLUMN_DRAIN_BUDGET
 from perfring.session import Session
 from perfring.stopping import stop_on_signals
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from perfring.cli._choices import Choices
     from perfring.cli._output import Writer
+    from perfring.cli._parquet import ParquetWriter
     from perfring.kernel import Kernel
     from perfring.plan import SessionPlan
 
@@ -43,7 +46,8 @@ class Recorder:
         plan: what to record; of a command everything but its pid.
         choices: the rest of what the command line said.
         json: whether records are JSON lines.
-        path: the file for them; ``-`` is standard output, None as well. With the suffix ``.data`` it is for perf.
+        path: the file for them; ``-`` is standard output, None as well. With the suffix ``.data`` it is for perf, with
+            the suffix ``.parquet`` it is the first of the tables.
     """
 
     def __init__(self, kernel: Kernel, plan: SessionPlan, choices: Choices, *, json: bool, path: str | None) -> None:
@@ -53,6 +57,9 @@ class Recorder:
         self._json = json or path is not None
         self._path = None if path == "-" else path
         self._expired = False
+        self._tables: ParquetWriter | None = None
+        if self._path is not None and self._path.endswith(PARQUET_SUFFIX):
+            self._plan = replace(plan, columns=True, budget_bytes=COLUMN_DRAIN_BUDGET)
 
     def run(self) -> int:
         """Returns the exit status of ``perfring record``.
@@ -61,6 +68,7 @@ class Recorder:
             PerfringError, OSError: the kernel refused something, or a file cannot be written; nothing is left behind.
         """
         with ExitStack() as opened:
+            self._open_tables(opened)
             command = self._fork(opened)
             cpu_before = time.process_time()
             session = opened.enter_context(Session(self._kernel, self._plan))
@@ -85,7 +93,16 @@ class Recorder:
         self._plan = replace(self._plan, pids=(command.pid,))
         return command
 
+    def _open_tables(self, opened: ExitStack) -> None:
+        """Files that cannot be written are found before anything is opened on the kernel."""
+        if self._path is not None and self._plan.columns:
+            from perfring.cli._parquet import ParquetWriter
+
+            self._tables = opened.enter_context(ParquetWriter(self._kernel, self._plan, self._path))
+
     def _writer(self, opened: ExitStack, session: Session) -> Writer:
+        if self._tables is not None:
+            return self._tables
         if self._path is not None and self._path.endswith(DATA_SUFFIX):
             from perfring.cli._data_writer import DataWriter
 

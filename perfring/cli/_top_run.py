@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final, Protocol, Self
 from rich.console import Console
 from rich.live import Live
 
-from perfring.command import Command
 from perfring.cli._top_meter import Gauges, Meter, awake_seconds
 from perfring.cli._top_screen import Screen
+from perfring.command import Command
 from perfring.errors import SessionClosed
 from perfring.linux import LinuxKernel
 from perfring.session import Session

@@ -68,8 +68,24 @@ def examine(
     from perfring.findings import diagnose
     from perfring.probing import try_opening
 
-    predicted = diagnose(kernel, pages=pages, user_only=user_only)
+    predicted = (*diagnose(kernel, pages=pages, user_only=user_only), _engine())
     return predicted, try_opening(kernel, pages=pages, user_only=user_only)
+
+
+def _engine() -> Finding:
+    """Which engine makes columns, and whether there can be columns at all."""
+    from importlib.util import find_spec
+
+    from perfring.engine import engine_name, why_python
+    from perfring.findings import Finding, Severity
+
+    if find_spec("numpy") is None:
+        text = f"{engine_name()}; without numpy there are no columns (SessionBuilder.with_columns)"
+        return Finding("engine", Severity.WARN, text, "pip install 'perfring[columns]'")
+    reason = why_python()
+    if not reason:
+        return Finding("engine", Severity.OK, "compiled: batches as columns are taken apart by it")
+    return Finding("engine", Severity.OK, f"python ({reason}): batches as columns take several times longer")
 
 
 def _refused(tried: Sequence[Finding]) -> tuple[Finding, ...]:

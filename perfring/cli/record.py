@@ -69,7 +69,10 @@ def record(
     output: Annotated[
         str | None,
         typer.Option(
-            "-o", "--output", metavar="FILE", help="JSON lines into a file, or for perf into FILE.data; - is stdout."
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="JSON lines into a file, for perf into FILE.data, tables into FILE.parquet; - is stdout.",
         ),
     ] = None,
 ) -> None:
@@ -83,6 +86,7 @@ def record(
     """
     from perfring.cli._choices import Choices, checked_plan
     from perfring.cli._output import DATA_SUFFIX
+    from perfring.cli._parquet_path import PARQUET_SUFFIX
     from perfring.cli._recorder import Recorder
 
     choices = Choices(
@@ -104,6 +108,8 @@ def record(
     )
     if json and output is not None and output.endswith(DATA_SUFFIX):
         raise typer.BadParameter(f"--json: {output} is a file for perf, and has no lines; `perfring read` prints them")
+    if json and output is not None and output.endswith(PARQUET_SUFFIX):
+        raise typer.BadParameter(f"--json: {output} is a table, and has no lines; its metadata holds the summary")
     kernel = _this_kernel()
     plan = checked_plan(choices, kernel)
     raise typer.Exit(Recorder(kernel, plan, choices, json=json, path=output).run())

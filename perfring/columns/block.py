@@ -148,7 +148,7 @@ class Run(NamedTuple):
     def split(self, until: int) -> tuple[Run, Run]:
         """Those that are not younger than ``until``, and the others."""
         cut = self._found(until + 1)
-        return self._replace(high=cut), self._replace(low=cut)
+        return Run(self.block, self.low, cut), Run(self.block, cut, self.high)
 
     def late(self, than: int) -> int:
         """How many are older than that; what has no time is never late."""
@@ -161,7 +161,7 @@ class Run(NamedTuple):
 
     def without(self, count: int) -> Run:
         """All but the first so many."""
-        return self._replace(low=self.low + count)
+        return Run(self.block, self.low + count, self.high)
 
     def records(self) -> Iterator[Record]:
         """The records as objects, made one by one."""

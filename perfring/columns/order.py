@@ -53,9 +53,11 @@ class ColumnOrder:
     def release(self, until: int | None = None) -> list[Group]:
         """The records not younger than ``until``; None releases everything. What is still in the outbox comes first."""
         waiting = self._waiting()
-        parts = [(run, run.without(run.size)) if until is None else run.split(until) for run in waiting]
-        released = tuple(first for first, _ in parts if first.size)
-        held_back = [rest for _, rest in parts if rest.size]
+        released, held_back = tuple(waiting), list[Run]()
+        if until is not None:
+            parts = [run.split(until) for run in waiting]
+            released = tuple(first for first, _ in parts if first.size)
+            held_back = [rest for _, rest in parts if rest.size]
         late, latest = self._count_late(released)
         outgoing = [*self.outbox, released] if released else self.outbox
         # In one statement, between the parts of which no signal handler runs: each record is in one place.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -280,29 +281,50 @@ class Columns:
 
     @lazy
     def _orders(self) -> list[Offsets | None]:
-        """How the sources of each group are merged; None where there is one."""
-        found: list[Offsets | None] = []
-        for group in self._groups:
-            keys = [source.keys() for source in group] if len(group) > 1 else []
-            found.append(np.argsort(np.concatenate(keys), kind="stable") if keys else None)
-        return found
+        """How the sources of each group are merged; None where each is later than the one before."""
+        return [_merging_order(group) for group in self._groups]
 
     def _joined(self, groups: list[list[NDArray[Any]]]) -> NDArray[Any]:
         if len(groups) == 1 and len(groups[0]) == 1:
             return groups[0][0]
-        pieces = [
-            pieces[0] if order is None else np.concatenate(pieces)[order]
-            for pieces, order in zip(groups, self._orders, strict=True)
-        ]
-        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+        pieces: list[NDArray[Any]] = []
+        for group, order in zip(groups, self._orders, strict=True):
+            pieces += group if order is None else [_one_behind_the_other(group)[order]]
+        return _one_behind_the_other(pieces).view(groups[0][0].dtype)
 
     def _joined_ragged(self, groups: list[list[Ragged]]) -> Ragged:
         if len(groups) == 1 and len(groups[0]) == 1:
             return groups[0][0]
-        return Ragged.joined(
-            pieces[0] if order is None else Ragged.joined(pieces).taken(order)
-            for pieces, order in zip(groups, self._orders, strict=True)
-        )
+        pieces: list[Ragged] = []
+        for group, order in zip(groups, self._orders, strict=True):
+            pieces += group if order is None else [Ragged.joined(group).taken(order)]
+        return Ragged.joined(pieces)
+
+
+def _merging_order(group: Sequence[Source]) -> Offsets | None:
+    keys = [source.keys() for source in group] if len(group) > 1 else []
+    if all(earlier[-1] <= later[0] for earlier, later in pairwise(keys)):
+        return None
+    # Sorted runs, one behind the other, are what a stable sort merges fastest.
+    return np.argsort(np.concatenate(keys), kind="stable")
+
+
+def _one_behind_the_other(pieces: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """As numpy's concatenate; items with fields as items without, for it would copy them field by field."""
+    if pieces[0].dtype.names is None:
+        return np.concatenate(pieces)
+    blank = np.dtype(f"V{pieces[0].dtype.itemsize}")
+    joined = np.empty(sum(map(len, pieces)), blank)
+    end = 0
+    for piece in pieces:
+        begin, end = end, end + len(piece)
+        joined[begin:end] = _blank(piece, blank)
+    return joined
+
+
+def _blank(piece: NDArray[Any], blank: np.dtype[Any]) -> NDArray[Any]:
+    # A view of another type wants contiguous items only where their size differs.
+    return piece if piece.dtype == blank else piece.view(blank)
 
 
 def _of_ring(source: Source, name: str) -> NDArray[Any]:

@@ -126,7 +126,8 @@ def lengths_of(record: Any, name: str) -> int:
         "new_len": lambda: len(record.new),
         "build_id_size": lambda: len(record.build_id),
     }
-    return lengths[name]()
+    found: int = lengths[name]()
+    return found
 
 
 DERIVED = {

@@ -15,7 +15,7 @@ from tests.quality.snippets import EXAMPLES
 
 TESTED_ELSEWHERE = {"check_my_consumer", "explore_my_reader", "switches"}
 WITH_A_TEST_BESIDE = {"bpf_map", "collector", "two_tasks"}
-TESTED_HERE = {"choose_watermark", "from_bcc", "from_libbpf", "looks_stalled", "polling", "record_myself"}
+TESTED_HERE = {"choose_watermark", "columns", "from_bcc", "from_libbpf", "looks_stalled", "polling", "record_myself"}
 
 
 def _example(name: str) -> dict[str, Any]:
@@ -32,6 +32,13 @@ def test_the_builder_chooses_a_quarter_of_the_ring(sim_kernel: SimKernel) -> Non
     example = _example("choose_watermark")
     assert example["chosen_by_the_builder"](sim_kernel) == 8192
     assert example["chosen_by_the_rule"]() == 32768 - 1 - 120 - 72
+
+
+def test_columns_count_what_the_records_count(sim_kernel: SimKernel) -> None:
+    sim_kernel.spawn(constant(100, count=40), cpu=0)
+    chosen, longest = _example("columns")["count_switches"](0.5, sim_kernel)
+    assert chosen.total() >= 80
+    assert 9_000_000 < longest <= 500_000_000
 
 
 def test_the_half_of_bcc_calls_back_with_each_payload(sim_kernel: SimKernel) -> None:
