@@ -352,8 +352,7 @@ def _dynamic(source: Source, field: TracepointField, raw: Span) -> Ragged:
     image, dtype = source.run.block.image, dynamic_dtype(field)
     room = np.zeros(0, np.int64) if raw.counts is None else raw.counts
     if field.flexible:
-        begin = np.minimum(field.offset, room)  # raw data that ends before it has none of it, and is no less sound
-        length = room - begin
+        begin, length = np.full(len(room), field.offset), np.maximum(room - field.offset, 0)
     else:
         words = image.u32(raw.starts + field.offset).astype(np.int64)
         relative = field.offset + field.size if field.type.startswith("__rel_loc") else 0
