@@ -286,6 +286,15 @@ static int fits(const Py_buffer *b, Py_ssize_t size, const char *what) {
     return 0;
 }
 
+/* All numbers are within what a record can have, or NO_TIME. */
+static int small(const facts_t *f) {
+    const int64_t numbers[] = {f->least, f->most, f->time_at, f->part_at, f->items_at, f->item, f->fixed, f->misfit};
+    int ok = 1;
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        ok &= numbers[i] >= -NO_TIME && numbers[i] <= NO_TIME;
+    return ok;
+}
+
 /* Every number in the tables that is used as an index is in range: they come from Python. */
 static int sound(const catalogue_t *c, const Py_buffer *known, const Py_buffer *side, const Py_buffer *facts) {
     Py_ssize_t slots = known->len / (Py_ssize_t)sizeof(known_t), codes = facts->len / (Py_ssize_t)sizeof(facts_t);
@@ -299,10 +308,15 @@ static int sound(const catalogue_t *c, const Py_buffer *known, const Py_buffer *
         ok &= c->side[i] < codes;
     for (Py_ssize_t i = 0; i < codes; i++) {
         const facts_t *f = &c->facts[i];
+        if (!small(f)) { /* so that no sum below is too large for its type */
+            ok = 0;
+            break;
+        }
         int64_t time_end = f->time_at == NO_TIME ? 0 : f->time_at < 0 ? -f->time_at : f->time_at + 8;
         ok &= f->misfit >= 0 && f->misfit < codes && f->fixed >= 0 && f->fixed <= f->least && f->least >= HEADER;
         ok &= time_end <= f->least && (f->time_at >= 0 || f->time_at <= -8);
-        ok &= !f->item || (f->item > 0 && f->part_at >= 0 && f->items_at <= f->least && f->part_at + 4 <= f->items_at);
+        ok &= f->part_at >= 0 && f->part_at + (f->item ? 8 : 0) <= f->least; /* the count is loaded as a word */
+        ok &= !f->item || (f->item > 0 && f->items_at <= f->least && f->part_at + 4 <= f->items_at);
         /* What does not fit goes on to another shape, and in the end to ODD, which every size fits. */
         ok &= i == ODD ? f->least == HEADER && f->most == UINT16_MAX && !f->item : f->misfit < i;
     }
@@ -431,7 +445,9 @@ static int copy_spans(const Py_buffer *into, const Py_buffer *data, const int64_
     uint8_t *to = into->buf;
     const uint8_t *end = to + into->len;
     for (Py_ssize_t i = 0; i < count; i++) {
-        int64_t start = starts[i] + shift, length = (edges[i + 1] - edges[i]) * item;
+        /* Without a sign: whatever the sums come to, it is defined, and compared with the ends. */
+        int64_t start = (int64_t)((uint64_t)starts[i] + (uint64_t)shift);
+        int64_t length = (int64_t)(((uint64_t)edges[i + 1] - (uint64_t)edges[i]) * (uint64_t)item);
         if (length < 0 || length > end - to || start < 0 || start > data->len || length > data->len - start)
             return 0;
         memcpy(to, (const uint8_t *)data->buf + start, (size_t)length);
@@ -471,8 +487,8 @@ static PyObject *core_count_items(PyObject *module, PyObject *args) {
     Py_ssize_t count = starts.len / 8;
     const int64_t *start = starts.buf;
     int64_t *edge = edges.buf, total = 0;
-    int ok = edges.len / 8 == count + 1 && at >= 0 && item > 0 && data.len >= at + 8 &&
-             !outside(start, count, data.len - at - 8);
+    int ok = edges.len / 8 == count + 1 && at >= 0 && item > 0 && at <= data.len - 8 &&
+             !outside(start, count, data.len - 8 - at);
     for (Py_ssize_t i = 0; ok && i < count; i++) {
         edge[i] = total;
         uint64_t items = count_of(&f, load64((const uint8_t *)data.buf + start[i] + at));
@@ -501,8 +517,8 @@ static PyObject *core_count_text(PyObject *module, PyObject *args) {
     Py_ssize_t count = starts.len / 8;
     const int64_t *start = starts.buf;
     int64_t *edge = edges.buf, total = 0;
-    int ok = edges.len / 8 == count + 1 && at >= HEADER && trailer >= 0 && data.len >= HEADER &&
-             !outside(start, count, data.len - HEADER);
+    int ok = edges.len / 8 == count + 1 && at >= HEADER && at <= UINT16_MAX && trailer >= 0 &&
+             trailer <= UINT16_MAX && data.len >= HEADER && !outside(start, count, data.len - HEADER);
     for (Py_ssize_t i = 0; ok && i < count; i++) {
         const uint8_t *record = (const uint8_t *)data.buf + start[i];
         Py_ssize_t room = load_header(record).size - trailer - at;

@@ -86,7 +86,8 @@ class TracepointField(NamedTuple):
 
         "s" is text: the bytes of an array of char, which count up to the first NUL.
         """
-        if not _ARRAY.match(self.type):
+        # What has no fixed length is an array, also where its type does not say so: ``__data_loc cpumask_t``.
+        if not (self.array or self.dynamic or self.flexible):
             return _scalar_code(self)
         element, count = _element(self)
         if element == "char":

@@ -289,8 +289,9 @@ class Columns:
             return groups[0][0]
         pieces: list[NDArray[Any]] = []
         for group, order in zip(groups, self._orders, strict=True):
+            # Put in order while the items are still without fields, for the same reason.
             pieces += group if order is None else [_one_behind_the_other(group)[order].view(group[0].dtype)]
-        return _one_behind_the_other(pieces).view(groups[0][0].dtype)
+        return pieces[0] if len(pieces) == 1 else _one_behind_the_other(pieces).view(pieces[0].dtype)
 
     def _joined_ragged(self, groups: list[list[Ragged]]) -> Ragged:
         if len(groups) == 1 and len(groups[0]) == 1:
