@@ -71,7 +71,8 @@ def core() -> Core | None:
     if found is None and name == "compiled":
         raise Unsupported(
             f"{_VARIABLE} is 'compiled', but this perfring was installed without its compiled part: install it anew "
-            f"where there is a C compiler (perfring doctor says why it was left out), or unset {_VARIABLE}"
+            f"where there is a C compiler (PERFRING_BUILD=compiled pip install ... says what is missing), or unset "
+            f"{_VARIABLE}"
         )
     return found
 

@@ -130,7 +130,8 @@ class Opener:
         for cpu in self._plan.cpus:
             if cpu not in online:
                 there = procfs.format_cpu_list(online)
-                raise CpuNotOnline(cpu, online, f"target cpu {cpu} is not online; online are {there}")
+                text = f"target cpu {cpu} is not online; online are {there}: name some of these"
+                raise CpuNotOnline(cpu, online, text)
         return self._plan.cpus
 
     def _tids(self) -> tuple[int, ...]:

@@ -153,7 +153,7 @@ def _target_pids(settings: Settings) -> tuple[int, ...] | None:
 
 def _common_attr(settings: Settings, ring_bytes: int, *, has_targets: bool) -> CommonAttr:
     """A watermark that was not asked for is a placeholder: only the events' sizes will tell the right one."""
-    placeholder = None if settings.wakeup_events else ring_bytes // 4
+    placeholder = None if settings.wakeup_events else min(ring_bytes // 4, _MOST_WATERMARK)
     return CommonAttr(
         wakeup_watermark=settings.wakeup_watermark or placeholder,
         wakeup_events=settings.wakeup_events,
@@ -182,7 +182,7 @@ def _writers(bare: Sequence[EventSpec], groups: Sequence[EventGroup], common: Co
 def _default_watermark(page_count: int, sizes: RecordSizes, page_size: int) -> int:
     """A quarter of the ring, which leaves a late reader three; less where a quarter could stall."""
     verdict = _verdict(0, page_count, sizes, page_size)
-    quarter = verdict.ring_bytes // 4
+    quarter = min(verdict.ring_bytes // 4, _MOST_WATERMARK)
     return min(quarter, verdict.largest_safe or quarter)
 
 

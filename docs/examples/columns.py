@@ -29,6 +29,4 @@ def count_switches(seconds: float, kernel: Kernel | None = None) -> tuple[Counte
 
 if __name__ == "__main__":
     chosen, longest = count_switches(float(sys.argv[1]) if len(sys.argv) > 1 else 1.0)
-    for comm, times in chosen.most_common(3):
-        print(f"{times:8} {comm}")
-    print(f"{longest / 1e6:.1f} ms without a switch at the most")
+    print(f"{chosen.total()} switches to {len(chosen)} names, {longest / 1e6:.1f} ms without one at the most")

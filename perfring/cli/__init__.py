@@ -13,6 +13,7 @@ import os
 import sys
 from contextlib import suppress
 from importlib import import_module
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -29,6 +30,7 @@ __all__ = ["COMMANDS", "build_app", "main"]
 COMMANDS = ("doctor", "watermark", "simulate", "record", "read", "top", "verify")
 """The commands, in the order of the help: each is the module ``perfring.cli.NAME`` with the function ``NAME`` in it."""
 
+_COMPLETION = ("--install-completion", "--show-completion")
 _HELP = "Linux perf rings that wake their reader by a byte watermark: no polling loop, no record lost unseen, no stall."
 
 
@@ -87,8 +89,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
+def _check_completion(words: list[str]) -> str:
+    """What is wrong with the options of completion: typer drops a word behind them unseen."""
+    for option, then in pairwise(words):
+        if option in _COMPLETION and not then.startswith("-"):
+            return f"{option} takes no value, but {then!r} stands behind it: call it without, from the shell it is for"
+    return ""
+
+
 def _run(words: list[str]) -> int:
     """Through typer, whose way of ending is always SystemExit: after usage errors (2), Ctrl-C (130), or a command."""
+    wrong = _check_completion(words[:2])
+    if wrong:
+        typer.echo(f"perfring: {wrong}", err=True)
+        return 2
     # Only options stand before the command's name, and none of them takes a value.
     named = next((word for word in words if not word.startswith("-")), None)
     app = build_app([named] if named in COMMANDS else COMMANDS)
@@ -103,9 +117,9 @@ def _show_error(error: PerfringError | OSError) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    text = str(error)
-    if not isinstance(error, PerfringError) and error.strerror:
-        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    from perfring.cli._advice import with_advice
+
+    text = str(error) if isinstance(error, PerfringError) else with_advice(error)
     console = Console(stderr=True)
     # A log keeps its lines whole, for grep; a terminal gets them broken between words.
     console.print(

@@ -99,17 +99,27 @@ class ParquetWriter:
             f"files above, which are readable{but}, and {self.unwritten:,} are in none"
         )
 
-    def begin(self, session: Session, *, environment: bool) -> int:
-        """Makes the files of the events, and writes what runs already; returns how many records that was."""
+    def make_files(self) -> None:
+        """Makes the files of the events; before anything is recorded, for importing pyarrow takes its time.
+
+        Raises:
+            Unsupported: pyarrow cannot be imported.
+            OSError: there is no room.
+        """
         from perfring.cli import _parquet_tables as tables
 
-        self._session = session
         self._metadata = _origin(self._kernel, self._plan)
         for name in self._names.others_on_disk():
             if tables.is_ours(name):
                 os.unlink(name)
         for name, schema in tables.of_events(self._plan).items():
             self._file(name, schema)
+
+    def begin(self, session: Session, *, environment: bool) -> int:
+        """Writes what runs already, if asked to; returns how many records that was."""
+        from perfring.cli import _parquet_tables as tables
+
+        self._session = session
         count = 0
         for name, rows in tables.of_objects(session.environment() if environment else (), self._plan):
             self._add(name, rows)

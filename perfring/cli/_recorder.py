@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
+from perfring.cli._advice import of_command
 from perfring.cli._lines import Lines, Names
 from perfring.cli._output import DATA_SUFFIX, JsonWriter, LineWriter, Output
 from perfring.cli._parquet_path import PARQUET_SUFFIX
@@ -79,7 +80,7 @@ class Recorder:
                 try:
                     self._begin(session, command, opened)
                 except CommandNotStarted as error:
-                    typer.echo(f"perfring: {error}", err=True)
+                    typer.echo(f"perfring: {of_command(error)}", err=True)
                     return error.status
                 self._read(session, tally, writer)
             return self._finish(command, tally, writer)
@@ -102,6 +103,7 @@ class Recorder:
 
     def _writer(self, opened: ExitStack, session: Session) -> Writer:
         if self._tables is not None:
+            self._tables.make_files()
             return self._tables
         if self._path is not None and self._path.endswith(DATA_SUFFIX):
             from perfring.cli._data_writer import DataWriter

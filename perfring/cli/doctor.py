@@ -156,10 +156,13 @@ def _table(title: str, findings: Sequence[Finding]) -> object:
 def _print_json(kernel: Kernel, predicted: Sequence[Finding], tried: Sequence[Finding]) -> None:
     import json
 
+    from perfring.engine import engine_name
+
     report = {
         "kernel": type(kernel).__name__,
         "release": kernel.release,
         "page_size": kernel.page_size,
+        "engine": engine_name(),
         "usable": not _refused(tried),
         "verdict": _verdict(tried),
         "found": [finding._asdict() for finding in predicted],

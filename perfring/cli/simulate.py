@@ -128,7 +128,9 @@ def _chosen(name: str | None, replay: str | None, settings: list[str], swept: li
     except ScenarioError as error:
         raise typer.BadParameter(str(error if error.source else error.at(_origin(error, changes, name)))) from None
     except OSError as error:
-        raise typer.BadParameter(f"{name}: {error.strerror}") from None
+        from perfring.cli._advice import with_advice
+
+        raise typer.BadParameter(with_advice(error, name=name)) from None
     for key in changes.keys() & set(swept):
         raise typer.BadParameter(f"--set {key} is {changes[key]!r}, and --sweep {key} tries others: leave one out")
     return chosen

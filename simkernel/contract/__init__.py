@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from simkernel.contract.arm import Arm, LinuxArm, SimArm
+from simkernel.contract.arm import Actor, Arm, LinuxArm, SimArm
 from simkernel.contract.consumer import Consumer, ConsumerFactory, ConsumerSetup, OpenedRing
 from simkernel.contract.consumer_suite import check_consumer
 from simkernel.contract.linux_actor import ActorGone, LinuxActor
 from simkernel.contract.suite import Report, check_kernel
 
 __all__ = [
+    "Actor",
     "ActorGone",
     "Arm",
     "Consumer",

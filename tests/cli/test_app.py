@@ -50,6 +50,12 @@ def test_wrong_usage_exits_2(words: list[str]) -> None:
     assert main(words) == 2
 
 
+@pytest.mark.parametrize("option", ["--install-completion", "--show-completion"])
+def test_a_shell_behind_an_option_of_completion_is_refused(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([option, "zsh"]) == 2
+    assert f"perfring: {option} takes no value, but 'zsh' stands behind it: call it without" in capsys.readouterr().err
+
+
 def test_a_command_that_is_nearly_right_is_suggested(capsys: pytest.CaptureFixture[str]) -> None:
     main(["docter"])
     assert "Did you mean 'doctor'?" in capsys.readouterr().err
@@ -66,7 +72,7 @@ def test_an_error_of_the_system_names_the_file_without_the_errno(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_with(monkeypatch, FileNotFoundError(errno.ENOENT, "No such file", "/x/y")) == 1
-    assert capsys.readouterr().err == "perfring: /x/y: No such file\n"
+    assert capsys.readouterr().err == "perfring: /x/y: No such file; check the path, and the directory it is in\n"
 
 
 def test_a_long_error_keeps_its_line_whole_in_a_log(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from perfring.cli import doctor, main
+from perfring.engine import ENGINES, using
 from tests.unit._machine import ALL_CAPABILITIES, Machine
 from tests.unit._opening import PaperKernel
 
@@ -69,6 +70,19 @@ def test_each_command_stands_once_on_a_line_of_its_own(
     main(["doctor"])
     lines = capsys.readouterr().out.split("\n")
     assert lines.count("  sudo mount -t tracefs nodev /sys/kernel/tracing  # tracepoints, tracefs") == 1
+
+
+@pytest.mark.usefixtures("kernel")
+@pytest.mark.parametrize("name", ENGINES)
+def test_the_engine_in_use_is_named(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    if name == "compiled":
+        pytest.importorskip("perfring._core", reason="this perfring was installed without its compiled engine")
+    with using(name):
+        main(["doctor"])
+        main(["doctor", "--json"])
+    out = capsys.readouterr().out
+    assert {"compiled": "compiled: batches as columns", "python": "batches as columns take"}[name] in out
+    assert f'"engine": "{name}"' in out
 
 
 @pytest.mark.usefixtures("kernel")

@@ -228,7 +228,10 @@ def test_a_page_for_which_there_is_no_room_is_no_refusal_of_a_kernel(
     monkeypatch.delitem(ARMS, "the real kernel")
     monkeypatch.setattr("perfring.cli._verify_page.STORIES", STORIES[:1])
     assert _verify("--html", "/dev/full") == 1
-    assert capsys.readouterr().err == "perfring: /dev/full: No space left on device\n"
+    assert (
+        capsys.readouterr().err
+        == "perfring: /dev/full: No space left on device; make room, or choose a path on another disk\n"
+    )
 
 
 def test_a_reader_of_the_output_who_has_gone_is_no_refusal_of_a_kernel(

@@ -29,6 +29,7 @@ def record(
     plan = builder.with_columns().plan(kernel)
     with ParquetWriter(kernel, plan, str(path)) as writer, Session(kernel, plan) as session:
         tally = Tally(session, cpu_seconds_before=0)
+        writer.make_files()
         session.enable()
         tally.synthesized = writer.begin(session, environment=environment)
         for actor in actors:
@@ -146,6 +147,7 @@ def test_a_recording_that_is_interrupted_is_readable(
     def interrupted() -> None:
         path = str(tmp_path / "t.parquet")
         with ParquetWriter(perf_kernel, plan, path) as writer, Session(perf_kernel, plan) as session:
+            writer.make_files()
             session.enable()
             writer.begin(session, environment=False)
             actor.getppid(30)

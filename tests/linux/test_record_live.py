@@ -107,7 +107,8 @@ def test_exit_status_is_the_commands(command: str, status: int) -> None:
 def test_command_that_is_not_there_is_127_and_writes_no_record() -> None:
     done = run("--json", "--", "/no/such/command")
     assert (done.returncode, done.stdout) == (127, "")
-    assert done.stderr == "perfring: /no/such/command: No such file or directory\n"
+    said = "perfring: /no/such/command: No such file or directory; name a program on PATH, or the path of one\n"
+    assert done.stderr == said
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -156,7 +157,8 @@ def test_reader_that_goes_away_ends_it_quietly() -> None:
 
 def test_full_disk_is_named() -> None:
     done = run("-o", "/dev/full", "--", "/bin/true")
-    assert (done.returncode, done.stderr) == (1, "perfring: /dev/full: No space left on device\n")
+    said = "perfring: /dev/full: No space left on device; make room, or choose a path on another disk\n"
+    assert (done.returncode, done.stderr) == (1, said)
 
 
 def test_file_gets_the_records_and_stdout_the_summary(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ def assert_columns_say_the_same(batch: ColumnBatch) -> None:
     records = list(batch)
     seen = {id(record) for record in batch.others}
     for columns in batch.columns.values():
+        assert (np.diff(columns.index) > 0).all()  # in the order of the batch
         rows = [records[place] for place in columns.index.tolist()]
         seen |= {id(record) for record in rows}
         assert len(rows) == len(columns)
@@ -130,7 +131,7 @@ def lengths_of(record: Any, name: str) -> int:
     return found
 
 
-DERIVED = {
+DERIVED: dict[str, Callable[[Any], Any]] = {
     "user_stack_used": lambda record: record.user_stack.dynamic_size,
     "user_regs_abi": lambda record: record.user_regs.abi,
     "intr_regs_abi": lambda record: record.intr_regs.abi,
