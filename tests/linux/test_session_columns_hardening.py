@@ -88,7 +88,7 @@ def test_an_interrupt_at_any_moment_of_an_iteration_repeats_nothing_and_loses_on
 
     def read() -> bool:
         for record in opened.records(duration=0):
-            seen.append(record.position)  # noqa: PERF401 - each for itself: an interrupt may come between
+            seen.append(record.position)
         return True
 
     while done is None:
