@@ -151,9 +151,6 @@ def test_parse_until_ends_when_the_condition_holds(session: Session, actor: Acto
     assert session.parse_until(lambda: len(seen) >= 30) == 30
 
 
-@pytest.mark.xfail(
-    strict=True, raises=TypeError, reason="Reader makes announcements as Batch((), reason), whatever the order"
-)
 def test_parse_for_duration_drains_below_the_watermark_at_its_end(session: Session, actor: Actor) -> None:
     session.parse_all()
     actor.getppid(2)
@@ -228,9 +225,6 @@ def test_a_timeout_delivers_the_data_first_and_then_says_so_once(session: Sessio
     assert [(len(batch), batch.reason) for batch in (first, second)] == [(3, Reason.TIMEOUT), (0, Reason.TIMEOUT)]
 
 
-@pytest.mark.xfail(
-    strict=True, raises=Unsupported, reason="Reader makes announcements as Batch((), reason), whatever the order"
-)
 def test_an_announcement_has_columns_and_they_are_empty(session: Session, actor: Actor) -> None:
     batch = session.next_batch(timeout=0)
     assert (dict(batch.columns), list(batch.others), list(batch), batch.to_arrow()) == ({}, [], [], {})
