@@ -101,7 +101,7 @@ def using(name: str) -> Iterator[None]:
     """Chooses an engine for the length of a block, whatever the environment says: for tests and benchmarks.
 
     Raises:
-        ValueError: not one of `ENGINES`.
+        Unsupported: not one of `ENGINES`.
     """
     _chosen.append(_checked(name, "the engine"))
     try:
