@@ -37,11 +37,11 @@ def figures(*, records: int = 200_000, rounds: int = 7) -> Iterator[Figure]:
     packed, ringed = in_turns(rounds, plain, simulated)
     yield figure("plain packing loop, per record", [seconds / records * 1e9 for seconds in packed], "ns")
     yield figure("simulated record, reader included", [seconds / records * 1e9 for seconds in ringed], "ns")
-    yield ratio("simulated record / plain loop", ringed, packed, limit=4.0)
+    yield ratio("simulated record / plain loop", ringed, packed, at_most=4.0)
     yield figure("getppid sample, through SimKernel to a Record", _whole_way_ns(records // 10, rounds), "ns")
-    yield figure("import simkernel, SimKernel loaded", _import_ms(rounds), "ms", limit=60.0)
-    yield figure("explored state, every interleaving", _explored_us(records // 20, rounds), "us", limit=600.0)
-    yield figure("a simulated second of an idle 8-CPU session", _idle_ms(rounds), "ms", limit=1.0)
+    yield figure("import simkernel, SimKernel loaded", _import_ms(rounds), "ms", at_most=60.0)
+    yield figure("explored state, every interleaving", _explored_us(records // 20, rounds), "us", at_most=600.0)
+    yield figure("a simulated second of an idle 8-CPU session", _idle_ms(rounds), "ms", at_most=1.0)
 
 
 def _pack_plainly(records: int) -> None:

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from perfring.abi import PerfEventAttr
     from perfring.batch import Batch, Reason
     from perfring.builder import SessionBuilder
+    from perfring.command import Command
     from perfring.errors import (
         BadRecord,
+        CommandNotStarted,
         CpuNotOnline,
         EventRefused,
         FilterRefused,
@@ -57,11 +59,14 @@ if TYPE_CHECKING:
     from perfring.records import Record, Sample
     from perfring.session import Session
     from perfring.statistics import RingStatistics, SessionStatistics
+    from perfring.stopping import stop_on_signals
 
 __all__ = [
     "BadRecord",
     "Batch",
     "BpfOutputEvents",
+    "Command",
+    "CommandNotStarted",
     "ContextSwitchEvents",
     "CpuNotOnline",
     "EventRefused",
@@ -99,6 +104,7 @@ __all__ = [
     "WatermarkStallWarning",
     "__version__",
     "ring_data_bytes",
+    "stop_on_signals",
     "watermark_verdict",
 ]
 
@@ -112,8 +118,10 @@ _NAMES = {
         "Reason",
     ),
     "perfring.builder": ("SessionBuilder",),
+    "perfring.command": ("Command",),
     "perfring.errors": (
         "BadRecord",
+        "CommandNotStarted",
         "CpuNotOnline",
         "EventRefused",
         "FilterRefused",
@@ -160,6 +168,7 @@ _NAMES = {
         "RingStatistics",
         "SessionStatistics",
     ),
+    "perfring.stopping": ("stop_on_signals",),
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 

@@ -21,7 +21,7 @@ typedef struct {
 /* Loops that must keep their variables in registers: in one large function the compiler runs out of them. */
 #define NOINLINE __attribute__((noinline))
 
-enum { HEADER = 8, RECORD_MMAP2 = 10, RECORD_SAMPLE = 9, MISC_MMAP_BUILD_ID = 1 << 14 };
+enum { HEADER = 8, BLOCK = 128, RECORD_MMAP2 = 10, RECORD_SAMPLE = 9, MISC_MMAP_BUILD_ID = 1 << 14 };
 enum { ODD = 0, SIDE_TYPES = 32, NO_TIME = 1 << 20 }; /* as in catalogue.py */
 
 /* One slot of the table of event ids: open addressing, `sample` is EMPTY where nobody is. */
@@ -103,18 +103,17 @@ static inline uint32_t classify(const catalogue_t *c, const uint8_t *record, hea
     return c->side[writer->row * SIDE_TYPES + type];
 }
 
-/* Not 0: a record of this size does not fit the shape. */
+/* Not 0: a record of this size does not fit the shape. Kinds alternate at random, so there is no branch in here. */
 static inline uint64_t misses(const facts_t *f, const uint8_t *record, int64_t size) {
-    uint64_t wrong = (uint64_t)((size - f->least) | (f->most - size)) >> 63;
-    if (f->item && !wrong) {
-        uint64_t count = count_of(f, load64(record + f->part_at));
-        wrong = ((count * (uint64_t)f->item) ^ (uint64_t)(size - f->items_at)) | count >> 16; /* more than fits at all */
-    }
-    return wrong;
+    int64_t over = f->part_at - (size - HEADER);
+    uint64_t word = load64(record + f->part_at - (over & ~(over >> 63))); /* inside of the record, whatever it is */
+    uint64_t count = count_of(f, word), alone = (uint64_t)-(int64_t)(f->item != 0);
+    uint64_t misfit = (count * (uint64_t)f->item ^ (uint64_t)(size - f->items_at)) | count >> 16; /* more than fits at all */
+    return (uint64_t)((size - f->least) | (f->most - size)) >> 63 | (misfit & alone);
 }
 
 /* The code that a record keeps: that of samples whose payload does not fit, where there is one. */
-static uint32_t check(const catalogue_t *c, const uint8_t *record, int64_t size, uint32_t code) {
+static NOINLINE uint32_t check(const catalogue_t *c, const uint8_t *record, int64_t size, uint32_t code) {
     while (misses(&c->facts[code], record, size)) {
         if (size >= c->facts[code].least)
             return ODD;
@@ -127,8 +126,8 @@ static inline int64_t key_of(const facts_t *f, const uint8_t *record, int64_t si
     int64_t at = f->time_at;
     if (at == NO_TIME)
         return -1;
-    uint64_t time = load64(record + (at < 0 ? size + at : at)); /* what is negative counts from the end */
-    return time > INT64_MAX ? INT64_MAX : (int64_t)time;
+    uint64_t time = load64(record + at + (size & (at >> 63))); /* what is negative counts from the end */
+    return __builtin_expect(time > INT64_MAX, 0) ? INT64_MAX : (int64_t)time;
 }
 
 /* How many records from the first on are alike: one event's samples, of one size, whose time has a fixed place. */
@@ -152,11 +151,18 @@ static Py_ssize_t count_alike(const catalogue_t *c, const uint8_t *data, Py_ssiz
     return count;
 }
 
+/* The table of one code, while it grows. */
+typedef struct {
+    uint8_t *next;   /* where its next row goes */
+    Py_ssize_t left; /* rows that there is room for */
+    PyObject *bytes; /* NULL before the first row */
+} table_t;
+
 /* What the walk of a mixed image makes: buffers that Python wraps. */
 typedef struct {
-    PyObject *starts, *keys, *rows, *tables, *groups;
-    uint16_t *codes;
-    Py_ssize_t *counts, count, room;
+    PyObject *starts, *codes, *keys;
+    table_t *tables;
+    Py_ssize_t count, room;
 } found_t;
 
 static void *buffer_of(PyObject *bytes) {
@@ -164,34 +170,65 @@ static void *buffer_of(PyObject *bytes) {
 }
 
 static int grow(found_t *f, Py_ssize_t room) {
-    uint16_t *codes = PyMem_Realloc(f->codes, (size_t)room * sizeof *codes);
-    if (!codes) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    f->codes = codes;
     f->room = room;
-    return PyByteArray_Resize(f->starts, room * 8);
+    return PyByteArray_Resize(f->starts, room * 8) || PyByteArray_Resize(f->codes, room * 2) ||
+           PyByteArray_Resize(f->keys, room * 8);
 }
 
-/* Where each record begins, and its code by id and type. Returns where the last whole one ends, -1 without memory. */
-static NOINLINE Py_ssize_t find_all(const catalogue_t *c, const uint8_t *data, Py_ssize_t length, found_t *f) {
+/* Room for as many rows as there will be if the image goes on as it began: `done` of `all` bytes are behind us. */
+static NOINLINE int grow_table(table_t *t, int64_t fixed, Py_ssize_t done, Py_ssize_t all) {
+    Py_ssize_t used = t->bytes ? t->next - (uint8_t *)buffer_of(t->bytes) : 0, rows = fixed ? used / fixed : 0;
+    double whole = (double)all / (double)(done + 1), expected = (double)rows * (whole < 1e3 ? whole : 1e3) * 1.1;
+    Py_ssize_t room = rows * 2 + 16 > (Py_ssize_t)expected ? rows * 2 + 16 : (Py_ssize_t)expected + 16;
+    if (!t->bytes && !(t->bytes = PyByteArray_FromStringAndSize(NULL, 0)))
+        return -1;
+    if (PyByteArray_Resize(t->bytes, room * fixed + BLOCK))
+        return -1;
+    t->next = (uint8_t *)buffer_of(t->bytes) + used;
+    t->left = fixed ? room - rows : PY_SSIZE_T_MAX;
+    return 0;
+}
+
+/* Copies a row. Up to BLOCK bytes it always copies as many: what is too much lies in the slack of both buffers, or where
+ * the next row goes, and costs less than to ask how much there is. */
+static inline void copy_row(uint8_t *to, const uint8_t *record, int64_t fixed, Py_ssize_t behind) {
+    if (__builtin_expect(fixed <= BLOCK && behind >= BLOCK, 1))
+        memcpy(to, record, BLOCK);
+    else
+        memcpy(to, record, (size_t)fixed);
+}
+
+/* Every record: where it begins, what it is, when it happened, and its row of the table. While the header of one is on its
+ * way, the row of the one before is copied. Returns where the last whole one ends, -1 without memory. */
+static NOINLINE Py_ssize_t walk_all(const catalogue_t *c, const uint8_t *data, Py_ssize_t length, found_t *f) {
     Py_ssize_t at = 0;
     for (;;) {
         if (f->count == f->room && grow(f, f->room ? f->room * 2 : length / 48 + 16))
             return -1;
-        int64_t *restrict starts = buffer_of(f->starts);
-        uint16_t *restrict codes = f->codes;
+        int64_t *restrict starts = buffer_of(f->starts), *restrict keys = buffer_of(f->keys);
+        uint16_t *restrict codes = buffer_of(f->codes);
+        table_t *restrict tables = f->tables;
         Py_ssize_t count = f->count, room = f->room;
         for (; count < room; count++) {
+            const uint8_t *record = data + at;
             if (length - at < HEADER)
                 break;
-            header_t h = load_header(data + at);
+            header_t h = load_header(record);
             if (h.size < HEADER || h.size & 7 || h.size > length - at)
                 break;
-            uint32_t code = classify(c, data + at, h);
+            uint32_t code = classify(c, record, h);
+            if (__builtin_expect(misses(&c->facts[code], record, h.size) != 0, 0))
+                code = check(c, record, h.size, code);
+            const facts_t *facts = &c->facts[code];
+            table_t *table = &tables[code];
+            if (__builtin_expect(!table->left, 0) && grow_table(table, facts->fixed, at, length))
+                return -1;
             starts[count] = at;
             codes[count] = (uint16_t)code;
+            keys[count] = key_of(facts, record, h.size);
+            copy_row(table->next, record, facts->fixed, length - at);
+            table->next += facts->fixed;
+            table->left--;
             at += h.size;
         }
         f->count = count;
@@ -200,91 +237,23 @@ static NOINLINE Py_ssize_t find_all(const catalogue_t *c, const uint8_t *data, P
     }
 }
 
-/* A copy of a length that the compiler knows is a handful of instructions, any other one is a call. */
-#define FOR_EACH_LENGTH(DO) \
-    DO(8) DO(16) DO(24) DO(32) DO(40) DO(48) DO(56) DO(64) DO(72) DO(80) DO(88) DO(96) DO(104) DO(112) DO(120) DO(128)
-
-/* One group: checks its records, and takes their times and their rows. Nothing depends on the record before, and all that
- * is known of the shape stays in registers. Returns how many do not fit; they have another code then. */
-static inline __attribute__((always_inline)) Py_ssize_t
-take_group(const catalogue_t *c, const uint8_t *data, found_t *f, const int64_t *rows, Py_ssize_t count, uint32_t code,
-           uint8_t *into, size_t fixed) {
-    const facts_t facts = c->facts[code];
-    const int64_t *restrict starts = buffer_of(f->starts);
-    int64_t *restrict keys = buffer_of(f->keys);
-    uint8_t *restrict table = into;
-    Py_ssize_t moved = 0;
-    for (Py_ssize_t i = 0; i < count; i++) {
-        const uint8_t *record = data + starts[rows[i]];
-        int64_t size = load_header(record).size;
-        if (__builtin_expect(misses(&facts, record, size) != 0, 0)) {
-            f->codes[rows[i]] = (uint16_t)check(c, record, size, code);
-            moved++;
+/* {code: table} of the codes that occur; the tables are cut to their rows. */
+static PyObject *tables_of(const catalogue_t *c, found_t *f, Py_ssize_t kinds) {
+    PyObject *found = PyDict_New();
+    for (Py_ssize_t kind = 0; found && kind < kinds; kind++) {
+        table_t *t = &f->tables[kind];
+        if (!t->bytes)
             continue;
-        }
-        keys[rows[i]] = key_of(&facts, record, size);
-        memcpy(table + (size_t)i * fixed, record, fixed);
+        Py_ssize_t used = c->facts[kind].fixed ? t->next - (uint8_t *)buffer_of(t->bytes) : 0;
+        PyObject *code = PyLong_FromSsize_t(kind);
+        if (!code || PyByteArray_Resize(t->bytes, used) || PyDict_SetItem(found, code, t->bytes))
+            Py_CLEAR(found);
+        Py_XDECREF(code);
     }
-    return moved;
+    return found;
 }
 
-#define TAKE_GROUP(LENGTH)                                                                                             \
-    case LENGTH:                                                                                                       \
-        return take_group(c, data, f, rows, count, code, table, LENGTH);
-
-static NOINLINE Py_ssize_t take_group_of(const catalogue_t *c, const uint8_t *data, found_t *f, const int64_t *rows,
-                                Py_ssize_t count, uint32_t code, uint8_t *table) {
-    switch (c->facts[code].fixed) { FOR_EACH_LENGTH(TAKE_GROUP) }
-    return take_group(c, data, f, rows, count, code, table, (size_t)c->facts[code].fixed);
-}
-
-/* Lays the groups out: (code, begin, end, table) of each code that occurs, and the records' numbers by code into rows. */
-static NOINLINE int lay_out(const catalogue_t *c, found_t *f, Py_ssize_t kinds) {
-    Py_ssize_t begin = 0, table = 0, *next = f->counts;
-    memset(next, 0, (size_t)kinds * sizeof *next);
-    for (Py_ssize_t i = 0; i < f->count; i++)
-        next[f->codes[i]]++;
-    Py_XDECREF(f->groups);
-    f->groups = PyList_New(0);
-    for (Py_ssize_t kind = 0; f->groups && kind < kinds; kind++) {
-        Py_ssize_t found = f->counts[kind];
-        next[kind] = begin;
-        if (!found)
-            continue;
-        PyObject *one = Py_BuildValue("nnnn", kind, begin, begin + found, table);
-        if (!one || PyList_Append(f->groups, one))
-            Py_CLEAR(f->groups);
-        Py_XDECREF(one);
-        begin += found;
-        table += (found * (Py_ssize_t)c->facts[kind].fixed + 7) & ~(Py_ssize_t)7;
-    }
-    if (!f->groups || PyByteArray_Resize(f->rows, f->count * 8) || PyByteArray_Resize(f->tables, table))
-        return -1;
-    int64_t *restrict rows = buffer_of(f->rows);
-    const uint16_t *restrict codes = f->codes;
-    for (Py_ssize_t i = 0, count = f->count; i < count; i++)
-        rows[next[codes[i]]++] = i;
-    return 0;
-}
-
-/* Takes all groups; again as long as some record turns out to belong to another one, which is twice at the most. */
-static int take_all(const catalogue_t *c, const uint8_t *data, found_t *f, Py_ssize_t kinds) {
-    for (Py_ssize_t moved = 1; moved;) {
-        if (lay_out(c, f, kinds))
-            return -1;
-        moved = 0;
-        for (Py_ssize_t i = 0; i < PyList_Size(f->groups); i++) {
-            Py_ssize_t code, begin, end, table;
-            if (!PyArg_ParseTuple(PyList_GetItem(f->groups, i), "nnnn", &code, &begin, &end, &table))
-                return -1;
-            moved += take_group_of(c, data, f, (int64_t *)buffer_of(f->rows) + begin, end - begin, (uint32_t)code,
-                                   (uint8_t *)buffer_of(f->tables) + table);
-        }
-    }
-    return 0;
-}
-
-static NOINLINE int is_sorted(const int64_t *keys, Py_ssize_t count) {
+static int is_sorted(const int64_t *keys, Py_ssize_t count) {
     int sorted = 1;
     for (Py_ssize_t i = 1; i < count; i++)
         sorted &= keys[i - 1] <= keys[i];
@@ -317,6 +286,15 @@ static int fits(const Py_buffer *b, Py_ssize_t size, const char *what) {
     return 0;
 }
 
+/* All numbers are within what a record can have, or NO_TIME. */
+static int small(const facts_t *f) {
+    const int64_t numbers[] = {f->least, f->most, f->time_at, f->part_at, f->items_at, f->item, f->fixed, f->misfit};
+    int ok = 1;
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        ok &= numbers[i] >= -NO_TIME && numbers[i] <= NO_TIME;
+    return ok;
+}
+
 /* Every number in the tables that is used as an index is in range: they come from Python. */
 static int sound(const catalogue_t *c, const Py_buffer *known, const Py_buffer *side, const Py_buffer *facts) {
     Py_ssize_t slots = known->len / (Py_ssize_t)sizeof(known_t), codes = facts->len / (Py_ssize_t)sizeof(facts_t);
@@ -330,10 +308,15 @@ static int sound(const catalogue_t *c, const Py_buffer *known, const Py_buffer *
         ok &= c->side[i] < codes;
     for (Py_ssize_t i = 0; i < codes; i++) {
         const facts_t *f = &c->facts[i];
+        if (!small(f)) { /* so that no sum below is too large for its type */
+            ok = 0;
+            break;
+        }
         int64_t time_end = f->time_at == NO_TIME ? 0 : f->time_at < 0 ? -f->time_at : f->time_at + 8;
         ok &= f->misfit >= 0 && f->misfit < codes && f->fixed >= 0 && f->fixed <= f->least && f->least >= HEADER;
         ok &= time_end <= f->least && (f->time_at >= 0 || f->time_at <= -8);
-        ok &= !f->item || (f->item > 0 && f->part_at >= 0 && f->items_at <= f->least && f->part_at + 4 <= f->items_at);
+        ok &= f->part_at >= 0 && f->part_at + (f->item ? 8 : 0) <= f->least; /* the count is loaded as a word */
+        ok &= !f->item || (f->item > 0 && f->items_at <= f->least && f->part_at + 4 <= f->items_at);
         /* What does not fit goes on to another shape, and in the end to ODD, which every size fits. */
         ok &= i == ODD ? f->least == HEADER && f->most == UINT16_MAX && !f->item : f->misfit < i;
     }
@@ -343,29 +326,26 @@ static int sound(const catalogue_t *c, const Py_buffer *known, const Py_buffer *
 }
 
 static PyObject *walk_mixed(const catalogue_t *c, const uint8_t *data, Py_ssize_t length, Py_ssize_t kinds) {
-    found_t f = {0};
-    f.counts = PyMem_Calloc((size_t)kinds, sizeof *f.counts);
-    PyObject *answer = NULL;
-    f.starts = PyByteArray_FromStringAndSize(NULL, 0);
-    f.keys = PyByteArray_FromStringAndSize(NULL, 0);
-    f.rows = PyByteArray_FromStringAndSize(NULL, 0);
-    f.tables = PyByteArray_FromStringAndSize(NULL, 0);
-    if (!f.counts)
+    found_t f = {PyByteArray_FromStringAndSize(NULL, 0), PyByteArray_FromStringAndSize(NULL, 0),
+                 PyByteArray_FromStringAndSize(NULL, 0), PyMem_Calloc((size_t)kinds, sizeof(table_t)), 0, 0};
+    PyObject *answer = NULL, *tables = NULL;
+    if (!f.tables)
         PyErr_NoMemory();
-    else if (f.starts && f.keys && f.rows && f.tables) {
-        Py_ssize_t end = find_all(c, data, length, &f);
-        if (end >= 0 && !PyByteArray_Resize(f.starts, f.count * 8) && !PyByteArray_Resize(f.keys, f.count * 8) &&
-            !take_all(c, data, &f, kinds))
-            answer = Py_BuildValue("nninOOOOO", end, (Py_ssize_t)0, is_sorted(buffer_of(f.keys), f.count),
-                                   (Py_ssize_t)ODD, f.starts, f.keys, f.rows, f.tables, f.groups);
+    else if (f.starts && f.codes && f.keys) {
+        Py_ssize_t end = walk_all(c, data, length, &f);
+        if (end >= 0 && !grow(&f, f.count))
+            tables = tables_of(c, &f, kinds);
+        if (tables)
+            answer = Py_BuildValue("nninOOOO", end, (Py_ssize_t)0, is_sorted(buffer_of(f.keys), f.count),
+                                   (Py_ssize_t)ODD, f.starts, f.codes, f.keys, tables);
     }
-    PyMem_Free(f.codes);
-    PyMem_Free(f.counts);
+    for (Py_ssize_t kind = 0; f.tables && kind < kinds; kind++)
+        Py_XDECREF(f.tables[kind].bytes);
+    PyMem_Free(f.tables);
+    Py_XDECREF(tables);
     Py_XDECREF(f.starts);
+    Py_XDECREF(f.codes);
     Py_XDECREF(f.keys);
-    Py_XDECREF(f.rows);
-    Py_XDECREF(f.tables);
-    Py_XDECREF(f.groups);
     return answer;
 }
 
@@ -376,15 +356,15 @@ static PyObject *walk_buffers(const catalogue_t *c, const uint8_t *data, Py_ssiz
     Py_ssize_t stride = stride_of(c, data, length, &count, &sorted, &code);
     if (!stride)
         return walk_mixed(c, data, length, kinds);
-    return Py_BuildValue("nninOOOOO", count * stride, stride, sorted, (Py_ssize_t)code, Py_None, Py_None, Py_None,
-                         Py_None, Py_None);
+    return Py_BuildValue("nninOOOO", count * stride, stride, sorted, (Py_ssize_t)code, Py_None, Py_None, Py_None,
+                         Py_None);
 }
 
 PyDoc_STRVAR(walk_doc,
              "walk(data, length, known, side, facts, nobody, told)\n--\n\n"
-             "The records of an image: (end, stride, sorted, code, starts, keys, rows, tables, groups).\n\n"
-             "With a stride all records have this code, and the last five are None. Else groups has (code, begin, end,\n"
-             "table) of each code: rows[begin:end] are the numbers of its records, and its table begins at that byte.");
+             "The records of an image: (end, stride, sorted, code, starts, codes, keys, tables).\n\n"
+             "With a stride all records have this code, and the last four are None. Else they are bytearrays, and a\n"
+             "dict of them: by code all that has a fixed place of its records.");
 
 static PyObject *core_walk(PyObject *module, PyObject *args) {
     Py_buffer data, known, side, facts;
@@ -411,6 +391,10 @@ static PyObject *core_walk(PyObject *module, PyObject *args) {
     PyBuffer_Release(&facts);
     return answer;
 }
+
+/* A copy of a length that the compiler knows is a handful of instructions, any other one is a call. */
+#define FOR_EACH_LENGTH(DO) \
+    DO(8) DO(16) DO(24) DO(32) DO(40) DO(48) DO(56) DO(64) DO(72) DO(80) DO(88) DO(96) DO(104) DO(112) DO(120) DO(128)
 
 #define COPY_ROWS(LENGTH)                                                                                              \
     case LENGTH:                                                                                                       \
@@ -461,7 +445,9 @@ static int copy_spans(const Py_buffer *into, const Py_buffer *data, const int64_
     uint8_t *to = into->buf;
     const uint8_t *end = to + into->len;
     for (Py_ssize_t i = 0; i < count; i++) {
-        int64_t start = starts[i] + shift, length = (edges[i + 1] - edges[i]) * item;
+        /* Without a sign: whatever the sums come to, it is defined, and compared with the ends. */
+        int64_t start = (int64_t)((uint64_t)starts[i] + (uint64_t)shift);
+        int64_t length = (int64_t)(((uint64_t)edges[i + 1] - (uint64_t)edges[i]) * (uint64_t)item);
         if (length < 0 || length > end - to || start < 0 || start > data->len || length > data->len - start)
             return 0;
         memcpy(to, (const uint8_t *)data->buf + start, (size_t)length);
@@ -501,8 +487,8 @@ static PyObject *core_count_items(PyObject *module, PyObject *args) {
     Py_ssize_t count = starts.len / 8;
     const int64_t *start = starts.buf;
     int64_t *edge = edges.buf, total = 0;
-    int ok = edges.len / 8 == count + 1 && at >= 0 && item > 0 && data.len >= at + 8 &&
-             !outside(start, count, data.len - at - 8);
+    int ok = edges.len / 8 == count + 1 && at >= 0 && item > 0 && at <= data.len - 8 &&
+             !outside(start, count, data.len - 8 - at);
     for (Py_ssize_t i = 0; ok && i < count; i++) {
         edge[i] = total;
         uint64_t items = count_of(&f, load64((const uint8_t *)data.buf + start[i] + at));
@@ -513,6 +499,38 @@ static PyObject *core_count_items(PyObject *module, PyObject *args) {
         edge[count] = total;
     else
         PyErr_Format(PyExc_ValueError, "counts at %zd lie outside of %zd bytes, or are no counts", at, data.len);
+    PyBuffer_Release(&data);
+    PyBuffer_Release(&starts);
+    PyBuffer_Release(&edges);
+    return ok ? Py_NewRef(Py_None) : NULL;
+}
+
+PyDoc_STRVAR(count_text_doc, "count_text(data, starts, at, trailer, edges)\n--\n\n"
+                             "As count_items, of the bytes before the first NUL, or the trailer, from at on.");
+
+static PyObject *core_count_text(PyObject *module, PyObject *args) {
+    Py_buffer data, starts, edges;
+    Py_ssize_t at, trailer;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "y*y*nnw*:count_text", &data, &starts, &at, &trailer, &edges))
+        return NULL;
+    Py_ssize_t count = starts.len / 8;
+    const int64_t *start = starts.buf;
+    int64_t *edge = edges.buf, total = 0;
+    int ok = edges.len / 8 == count + 1 && at >= HEADER && at <= UINT16_MAX && trailer >= 0 &&
+             trailer <= UINT16_MAX && data.len >= HEADER && !outside(start, count, data.len - HEADER);
+    for (Py_ssize_t i = 0; ok && i < count; i++) {
+        const uint8_t *record = (const uint8_t *)data.buf + start[i];
+        Py_ssize_t room = load_header(record).size - trailer - at;
+        edge[i] = total;
+        ok = room >= 0 && room + at <= data.len - start[i];
+        const uint8_t *nul = ok ? memchr(record + at, 0, (size_t)room) : NULL;
+        total += nul ? nul - record - at : room;
+    }
+    if (ok)
+        edge[count] = total;
+    else
+        PyErr_Format(PyExc_ValueError, "text at %zd lies outside of records in %zd bytes", at, data.len);
     PyBuffer_Release(&data);
     PyBuffer_Release(&starts);
     PyBuffer_Release(&edges);
@@ -553,6 +571,8 @@ static PyObject *core_store_release(PyObject *module, PyObject *args) {
     if (!PyArg_ParseTuple(args, "w*nO:store_release", &words, &offset, &number))
         return NULL;
     uint64_t value = PyLong_AsUnsignedLongLong(number);
+    if (PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_OverflowError))
+        PyErr_SetString(PyExc_ValueError, "the value is no u64");
     uint64_t *place = PyErr_Occurred() ? NULL : word_at(&words, offset);
     if (place) {
         /* The kernel's own comment asks for a full barrier: loads of the data must not move behind the store. */
@@ -564,6 +584,7 @@ static PyObject *core_store_release(PyObject *module, PyObject *args) {
 }
 
 static PyMethodDef functions[] = {
+    {"count_text", core_count_text, METH_VARARGS, count_text_doc},
     {"count_items", core_count_items, METH_VARARGS, count_items_doc},
     {"load_acquire", core_load_acquire, METH_VARARGS, load_doc},
     {"store_release", core_store_release, METH_VARARGS, store_doc},

@@ -14,6 +14,8 @@ from perfring.abi import MMAP_PAGE_DATA_OFFSET, MMAP_PAGE_DATA_SIZE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from perfring.engine import Core
+
 __all__ = ["LinuxMapping"]
 
 _alive: Final[weakref.WeakSet[LinuxMapping]] = weakref.WeakSet()
@@ -35,6 +37,14 @@ class LinuxMapping:
     `data` is read-only: writing a data page is SIGBUS (K3). The memory goes away when `close` was called
     and the last slice of `data` is gone: a forgotten slice then holds memory, where it would otherwise
     be a segmentation fault. In a forked child every access raises ValueError, and nothing is unmapped.
+
+    Args:
+        address: where it is mapped.
+        length: bytes, metadata page and all.
+        page_size: of the metadata page.
+        writable: not in overwrite mode (K4).
+        fence: called between the accesses that must not change places (K37); None where none is needed.
+        core: the compiled engine, whose accesses have their order themselves; None without it.
     """
 
     def __init__(
@@ -44,7 +54,8 @@ class LinuxMapping:
         *,
         page_size: int,
         writable: bool,
-        fence: Callable[[], object] | None,
+        fence: Callable[[], object] | None = None,
+        core: Core | None = None,
     ) -> None:
         memory = (ctypes.c_char * length).from_address(address)
         # Unmaps when the array is collected, and so never below a view: views keep the array alive.
@@ -56,6 +67,7 @@ class LinuxMapping:
         self.data = whole[start : start + size].toreadonly()
         self._writable = writable
         self._fence = fence
+        self._core = core
         self._page_size = page_size
         self._closed = False
         _alive.add(self)
@@ -66,6 +78,8 @@ class LinuxMapping:
         Raises:
             ValueError: The offset is not a multiple of 8 in the page, or the mapping is closed.
         """
+        if self._core is not None:
+            return self._core.load_acquire(self._words, offset)
         value = self._words[self._index(offset)]
         if self._fence is not None:
             self._fence()
@@ -80,6 +94,9 @@ class LinuxMapping:
         index = self._index(offset)
         if not self._writable:
             raise ValueError(f"cannot store at {offset}: the ring is mapped read-only, that is, in overwrite mode (K4)")
+        if self._core is not None:
+            self._core.store_release(self._words, offset, value)
+            return
         if self._fence is not None:
             self._fence()
         self._words[index] = value

@@ -50,8 +50,8 @@ class Batch(Sequence["Record"]):
     def columns(self) -> Mapping[str, Columns]:
         """The records as columns, by what they are: the event's name for samples, `Record.kind` for the others.
 
-        Where events share a name and look different, or side-band ends differently, the second is ``NAME#2``; samples of
-        a tracepoint whose raw data does not fit its format are ``NAME:raw``; MMAP2 with a build id is
+        Where events share a name and look different, or side-band ends differently, the second is ``NAME#2``; samples
+        of a tracepoint whose raw data does not fit its format are ``NAME:raw``; MMAP2 with a build id is
         ``mmap2_build_id``.
 
         Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from perfring.abi import PERF_FORMAT_LOST
 from perfring.errors import BadRecord
@@ -12,14 +12,17 @@ from perfring.sideband import Lost
 from perfring.statistics import RingStatistics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from perfring.decoding import Decoder
     from perfring.kernel import Kernel
     from perfring.opening import OpenRing
     from perfring.records import Record
 
-__all__ = ["RingDrain"]
+__all__ = ["OnImage", "RingDrain"]
+
+OnImage: TypeAlias = "Callable[[int, int, bytes, Sequence[Record]], object]"
+"""Given the CPU, the position in its ring, the bytes that were copied out from there, and the records found in them."""
 
 _READ_BYTES: Final = 256
 _LONGEST_RECORD: Final = 1 << 16
@@ -33,6 +36,8 @@ class RingDrain:
         ended: no live event is left that could write into it (K19).
         last_time: the time of the last record that came out of the ring, in nanoseconds; -1 before the first.
         statistics: the running counts.
+        on_image: given what was copied out of the ring, before it is counted as read; None for nobody. What it raises
+            leaves the bytes in the ring, for the next drain.
     """
 
     def __init__(self, opened: OpenRing, decoder: Decoder, report: Callable[[BadRecord], None]) -> None:
@@ -42,6 +47,7 @@ class RingDrain:
         self.cpu = opened.cpu
         self.ended = False
         self.last_time = -1
+        self.on_image: OnImage | None = None
         self._woken = False
         # The tail from before the first head that made no sense, until something is read again.
         self._strayed_from: int | None = None
@@ -113,6 +119,8 @@ class RingDrain:
             reader.free(unread)
             raise
         position = reader.after(consumed)
+        if self.on_image is not None:
+            self.on_image(self.cpu, reader.tail, reader.copy(min(consumed, length)), taken)
         # No call between these two lines: a signal handler runs at calls only, so an interrupt comes before or behind.
         into += taken
         reader.tail = position

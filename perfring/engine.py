@@ -1,7 +1,7 @@
 """Which engine takes records apart into columns: compiled, or in Python; the two give the same.
 
-The environment variable ``PERFRING_ENGINE`` chooses: ``compiled`` must be there, ``python`` does without it; unset takes
-the compiled one where it was built. `perfring doctor` says which is in use.
+The environment variable ``PERFRING_ENGINE`` chooses: ``compiled`` must be there, ``python`` does without it; unset
+takes the compiled one where it was built. `perfring doctor` says which is in use.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from perfring.errors import Unsupported
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["ENGINES", "Core", "core", "engine_name", "using"]
+__all__ = ["ENGINES", "Core", "core", "engine_name", "is_built", "using", "why_python"]
 
 ENGINES: Final = ("compiled", "python")
 _VARIABLE: Final = "PERFRING_ENGINE"
@@ -32,6 +32,10 @@ class Core(Protocol):
 
     def store_release(self, words: Any, offset: int, value: int) -> None:
         """Writes the u64; what was read before is not newer."""
+        ...
+
+    def count_text(self, data: Any, starts: Any, at: int, trailer: int, edges: Any) -> None:
+        """Adds up the lengths of names."""
         ...
 
     def take_rows(self, data: Any, starts: Any, size: int, into: Any) -> None:
@@ -73,9 +77,23 @@ def core() -> Core | None:
     return found
 
 
+def is_built() -> bool:
+    """Whether the compiled engine is there."""
+    return _load() is not None
+
+
 def engine_name() -> str:
-    """ "compiled" or "python"."""
+    """One of `ENGINES`: which is in use."""
     return "python" if core() is None else "compiled"
+
+
+def why_python() -> str:
+    """Why the engine in Python is in use; "" when it is not."""
+    if engine_name() == "compiled":
+        return ""
+    if is_built():
+        return f"{_VARIABLE} says so"
+    return "the compiled one was not built: there was no C compiler, or PERFRING_BUILD said so"
 
 
 @contextmanager
@@ -83,7 +101,7 @@ def using(name: str) -> Iterator[None]:
     """Chooses an engine for the length of a block, whatever the environment says: for tests and benchmarks.
 
     Raises:
-        ValueError: not one of `ENGINES`.
+        Unsupported: not one of `ENGINES`.
     """
     _chosen.append(_checked(name, "the engine"))
     try:

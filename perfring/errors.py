@@ -8,6 +8,7 @@ kernel gave keep their errno.
 from __future__ import annotations
 
 import errno as _errno
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,10 +18,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BadRecord",
+    "CommandNotStarted",
     "CpuNotOnline",
     "EventRefused",
     "FilterRefused",
     "ForkedSession",
+    "PerfDataError",
     "PerfringError",
     "PermissionDenied",
     "RawDataError",
@@ -108,6 +111,24 @@ class TargetNotFound(_RefusedBySystem, ProcessLookupError):
         super().__init__(_errno.ESRCH, text)
 
 
+class CommandNotStarted(_RefusedBySystem):
+    """execve(2) refused a command.
+
+    Attributes:
+        name: the command.
+        status: what a shell would exit with: 127 when there is no such command, else 126.
+    """
+
+    NOT_FOUND = 127
+    NOT_EXECUTABLE = 126
+
+    def __init__(self, errno: int, name: str) -> None:
+        self.name = name
+        missing = errno in (_errno.ENOENT, _errno.ENOTDIR)
+        self.status = self.NOT_FOUND if missing else self.NOT_EXECUTABLE
+        super().__init__(errno, f"{name}: {os.strerror(errno)}")
+
+
 class CpuNotOnline(_RefusedBySystem):
     """A target CPU is offline, or the machine has none of that number.
 
@@ -192,3 +213,17 @@ class RawDataError(PerfringError, ValueError):
         self.tracepoint = tracepoint
         self.field = field
         super().__init__(text)
+
+
+class PerfDataError(PerfringError, ValueError):
+    """A perf.data file that is none, is cut off or damaged, or of a form that is not read.
+
+    Attributes:
+        path: the file.
+        offset: where in it, in bytes from its beginning.
+    """
+
+    def __init__(self, text: str, *, path: str, offset: int) -> None:
+        self.path = path
+        self.offset = offset
+        super().__init__(f"{path}, byte {offset}: {text}")

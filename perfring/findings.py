@@ -3,7 +3,7 @@
 These are predictions. `perfring doctor` also tries; where the two disagree, what was tried is right: security modules
 and distributions' patches leave no trace in these files.
 
-How the kernel decides, as measured on 6.18 for uid 65534 (the same facts in short: K31, K32):
+How the kernel decides, as measured on 6.18 for uid 65534 (the same facts in short: K31, K32)::
 
     asked for                                            unprivileged, up to level   refused with
     whole CPUs (pid = -1)                                 0                           EACCES

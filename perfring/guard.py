@@ -45,14 +45,18 @@ class Guard:
             SessionClosed: it is too late.
         """
         with self._lock:
-            if self.closed:
-                raise SessionClosed("the session was closed meanwhile")
+            self.check()
             self._depth += 1
             try:
                 yield
             finally:
                 self._depth -= 1
                 self._close_if_wanted()
+
+    def check(self) -> None:
+        """Raises SessionClosed when it is too late."""
+        if self.closed:
+            raise SessionClosed("the session was closed meanwhile")
 
     def close(self) -> None:
         """Releases everything, at once or when this thread leaves its `held`. Idempotent."""

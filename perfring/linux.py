@@ -28,6 +28,7 @@ from perfring.abi import (
     PERF_EVENT_IOC_PERIOD,
     PERF_EVENT_IOC_QUERY_BPF,
 )
+from perfring.engine import core
 from perfring.errors import Unsupported
 from perfring.procfs import parse_cpu_list
 
@@ -178,7 +179,8 @@ class LinuxKernel:
         check_fits("fd", fd, bits=32, signed=True)
         check_fits("length", length, bits=63, signed=False)
         check_fits("offset", offset, bits=64, signed=True)
-        fence = fence_for(platform.machine())
+        compiled = core()
+        fence = fence_for(platform.machine()) if compiled is None else None
         protection = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
         address = self._libc.mmap(length, protection, mmap.MAP_SHARED if shared else mmap.MAP_PRIVATE, fd, offset)
         if offset:
@@ -187,7 +189,7 @@ class LinuxKernel:
                 f"offset={offset} maps an AUX area: perfring reads the data area only, which is at offset 0"
             )
         length = -(-length // self.page_size) * self.page_size  # as the kernel took it
-        return LinuxMapping(address, length, page_size=self.page_size, writable=writable, fence=fence)
+        return LinuxMapping(address, length, page_size=self.page_size, writable=writable, fence=fence, core=compiled)
 
     def ioctl(self, fd: int, request: int, argument: int | bytes | bytearray | memoryview = 0) -> int:
         """ioctl(2). A number is passed as it is; of a buffer the address is, and what the kernel wrote copied back.

@@ -122,6 +122,6 @@ class TimeOrder:
 
     def _count_late(self, released: list[Record]) -> None:
         timeless = bisect_left(released, 0, key=_time)
-        self.late += bisect_left(released, self._released_until, key=_time) - timeless
+        self.late += max(0, bisect_left(released, self._released_until, key=_time) - timeless)
         if released:
             self._released_until = max(self._released_until, _time(released[-1]))

@@ -16,13 +16,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from perfring.abi import CLOCK_MONOTONIC
-from perfring.batch import Batch, Reason
+from perfring.batch import Reason
 from perfring.errors import SessionBusy, SessionClosed
 from perfring.waiting import EpollWaiter, LoopWaiter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
+    from perfring.batch import Batch
     from perfring.draining import RingDrain
     from perfring.kernel import Kernel, Waker
     from perfring.sweeping import Sweeper
@@ -158,14 +159,15 @@ class Reader:
         """
         deadline = None if timeout is None else self._now() + timeout
         try:
-            with self._occupied():
-                pass  # a new waiter brings its first look before anything else
+            if self._waiter is None or self._closing:
+                with self._occupied():
+                    pass  # a new waiter brings its first look before anything else
             while True:
                 batch = self._advance()
                 if batch is not None:
                     return batch
                 if until is not None and until():
-                    return Batch((), Reason.TIMEOUT)
+                    return self._sweeper.order.batch([], Reason.TIMEOUT)
                 expires, wait_for = self._soonest(deadline, max_latency)
                 if tick is not None and (wait_for is None or tick < wait_for):
                     expires, wait_for = None, tick
@@ -213,7 +215,7 @@ class Reader:
         if order.outbox:
             return order.batch(order.outbox, self._reason)
         if self._ended:
-            return Batch((), Reason.END)
+            return order.batch([], Reason.END)
         while self._sweep is not None:
             records = next(self._sweep, None)
             if records:
@@ -222,7 +224,7 @@ class Reader:
                 self._sweep = None
                 self._ended = self._reason is Reason.END
                 if self._reason in _ANNOUNCED:
-                    return Batch((), self._reason)
+                    return order.batch([], self._reason)
         return None
 
     def _begin_for(self, reason: Reason, expired: Reason | None, *, over: bool = False) -> None:

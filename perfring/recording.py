@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from perfring.dispatch import ErrorCallback
     from perfring.kernel import Kernel
-    from perfring.opening import OpenEvent
+    from perfring.opening import OpenEvent, OpenRing
     from perfring.plan import EventSpec, SessionPlan
 
 __all__ = ["Recording"]
@@ -83,6 +83,11 @@ class Recording:
     def closed(self) -> bool:
         """Whether `close` was called."""
         return self._closed
+
+    @property
+    def rings(self) -> tuple[OpenRing, ...]:
+        """What is open, ascending by CPU: the events of each ring with their ids. After `close` they have none."""
+        return tuple(self._opened)
 
     def perf_fds(self) -> list[tuple[int, int]]:
         """``[(cpu, fd)]`` of the mapped events, ascending by CPU, for an event loop of your own.

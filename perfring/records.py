@@ -337,6 +337,23 @@ class Sample(Record):
             self._fields: dict[str, Value] = layout.format.decode(raw)
             return self._fields
 
+    def field(self, name: str) -> Any:
+        """One field of a tracepoint's payload, without decoding the others: ``sample.field("next_pid")``.
+
+        As untyped as what `struct` unpacks: an int, a str, or for other arrays bytes or a tuple of ints.
+
+        Raises:
+            KeyError: the tracepoint has no such field; the text names those that it has.
+            TypeError: it is no sample of a tracepoint with a known format.
+            RawDataError: `raw` does not fit the format.
+        """
+        layout, raw = self.layout, self.raw
+        if layout.format is None or raw is None:
+            raise TypeError(
+                f"a sample of {self.event!r} has no field {name!r}: it is no tracepoint, or its format is unknown"
+            )
+        return layout.format.value(raw, name)
+
     def details(self) -> dict[str, Any]:
         """The fields that its event asked for, and `fields` in place of `raw` where the format is known and fits."""
         found = {name: self._values[at] for name, at in self.layout.places.items() if name not in _COMMON}

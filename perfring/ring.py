@@ -81,7 +81,7 @@ class RingReader:
         return b"".join(self.pieces(length))
 
     def pieces(self, length: int) -> tuple[memoryview, ...]:
-        """The next ``length`` unread bytes where they lie: in two pieces where they wrap. For copying, and for no more."""
+        """The next ``length`` unread bytes where they lie, in two pieces where they wrap: for copying, and no more."""
         start = self.tail % self.size
         end = start + length
         if end <= self.size:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
     from perfring.dispatch import RecordCallback
+    from perfring.draining import OnImage
     from perfring.kernel import Kernel
     from perfring.plan import SessionPlan
     from perfring.records import Record
@@ -79,6 +80,24 @@ class Session(Recording):
             callback: called with each such record. What it raises goes to the error callback; the rest goes on.
         """
         self._dispatcher.on(topic, callback)
+
+    def on_image(self, callback: OnImage | None) -> None:
+        """Sets who is given the bytes as they lay in the rings, besides whoever reads the records.
+
+        Args:
+            callback: ``callback(cpu, position, image, records)``, called whenever bytes were copied out of a ring, from
+                within whatever reads the session, so before their records are delivered; it must be quick and must not
+                raise. A record stands at ``record.position - position`` of the image, and takes ``record.size`` bytes;
+                what is in no record is bad, or the beginning of one that comes again, whole, with the next image. An
+                interrupt (KeyboardInterrupt) may bring an image twice: the position tells. None for nobody.
+
+        Raises:
+            ValueError: the session delivers columns, and so has no records to give along.
+        """
+        if self._plan.columns and callback is not None:
+            raise ValueError("on_image: a session built with_columns() makes no records to go with an image")
+        for ring in self._rings:
+            ring.on_image = callback
 
     def capture_environment(self, *, all_mappings: bool = False) -> int:
         """Gives COMM and MMAP2 records of what runs already, read from /proc, to the callbacks. Returns their count.

@@ -51,6 +51,8 @@ class Sweeper:
         self._guard = guard
         self._clock_id = clock_id
         self._budget = budget
+        # One ring is its own order: nothing that is older can come out of another, and nothing need wait for it.
+        self._alone = len(rings) == 1
         self.order: Order = TimeOrder() if order is None else order
 
     def sweep(self, *, everything: bool = False) -> Iterator[list[Any]]:
@@ -79,11 +81,13 @@ class Sweeper:
                 reached = min(ring.last_time for ring, _ in unfinished)
                 # The others would only add to what is held back, until there is no memory left for it.
                 behind = [(ring, target) for ring, target in unfinished if ring.last_time == reached]
-                yield self.order.release(min(began, reached))
-        for ring in self._rings:
-            with self._guard.held():
-                ring.drain(ring.head(), self._budget, self.order.pending)
-        yield self.order.release(None if everything else began)
+                yield self.order.release(None if self._alone else min(began, reached))
+        if not self._alone:
+            for ring in self._rings:
+                with self._guard.held():
+                    ring.drain(ring.head(), self._budget, self.order.pending)
+        self._guard.check()
+        yield self.order.release(None if everything or self._alone else began)
 
     def sweep_one(self, ring: RingDrain) -> Iterator[list[Any]]:
         """The same for one ring alone, without regard to the others; what was held back of it comes first."""

@@ -86,7 +86,8 @@ class TracepointField(NamedTuple):
 
         "s" is text: the bytes of an array of char, which count up to the first NUL.
         """
-        if not _ARRAY.match(self.type):
+        # What has no fixed length is an array, also where its type does not say so: ``__data_loc cpumask_t``.
+        if not (self.array or self.dynamic or self.flexible):
             return _scalar_code(self)
         element, count = _element(self)
         if element == "char":
@@ -159,7 +160,7 @@ class TracepointFormat:
         decoder = self._single.get(field)
         if decoder is None:
             raise KeyError(f"{self.name} has no field {field!r}; it has {', '.join(self._single)}")
-        return decoder.decode(raw)[field]
+        return decoder.only(raw)
 
 
 class _Decoder:
@@ -183,6 +184,19 @@ class _Decoder:
         for field, contents in self._locators:
             values[field.name] = contents(self._locate(field, values[field.name], raw))
         return values
+
+    def only(self, raw: _Raw) -> Value:
+        """The value of a decoder of one field, without a dict around it."""
+        if self._locators:
+            return self.decode(raw)[self._names[0]]
+        try:
+            (value,) = self._unpack(raw)
+        except struct.error:
+            raise self._too_short(raw) from None
+        for _, convert in self._converters:
+            value = convert(value)
+        found: Value = value
+        return found
 
     def _locate(self, field: TracepointField, word: Any, raw: _Raw) -> bytes:
         if not field.dynamic:  # a flexible array reaches to the end

@@ -1,16 +1,17 @@
-"""A simulated Linux kernel for perf rings, in virtual time, behind the same seam as the real one.
+"""A simulated Linux kernel for perf rings, in virtual time, behind the same seam as the real one::
 
     kernel = SimKernel(capabilities={"CAP_PERFMON"})
     actor = kernel.actor(cpu=0)
     fd = kernel.perf_event_open(attr, -1, 0)       # the signatures of perfring.LinuxKernel
     actor.getppid(100)                             # something happens, and the ring fills
 
-The map, from the system calls down; each file knows only those below it:
+The map, from the system calls down; each file knows only those below it::
 
     kernel       SimKernel: the system calls; a rule may interfere with each (rules)
       descriptors, fcntl, files     descriptors; /proc, /sys and tracefs, made when they are read
       ioctls, validation, perf      what perf_event_open, ioctl, mmap accept, in Linux's order
       actor, stalls                 tasks that take orders; the wait that can never end
+      repeating                     rows of the same call, made at once where nothing comes between
     activity     what tasks do, as perf sees it: hits, switches, side-band
       counting, sampling, sideband  when an event counts; the bytes of its records
       output                        the one way of every record and wakeup into a ring
@@ -21,7 +22,7 @@ The map, from the system calls down; each file knows only those below it:
       releases, tracepoints, filters
     ringbuf      the kernel's side of a ring; usable alone
 
-and above them what drives a machine:
+and above them what drives a machine::
 
     workload           programs for SimKernel.spawn: when things happen, and what
     faults, damage     rules that refuse, delay, drop, corrupt

@@ -30,7 +30,6 @@ from perfring.abi import (
     PERF_RECORD_THROTTLE,
     PERF_RECORD_UNTHROTTLE,
     PERF_TYPE_SOFTWARE,
-    PERF_TYPE_TRACEPOINT,
 )
 from simkernel import sideband
 from simkernel.counting import Counting, adjust_frequency, overflows
@@ -47,7 +46,7 @@ if TYPE_CHECKING:
     from simkernel.output import Output
     from simkernel.releases import Release
     from simkernel.tasks import Scheduler, Task, VirtualMapping
-    from simkernel.tracepoints import Tracepoints
+    from simkernel.tracepoints import Tracepoints, Value
 
 __all__ = ["Activity"]
 
@@ -106,11 +105,11 @@ class Activity:
         """A software event happens ``count`` times at once."""
         self._hit((PERF_TYPE_SOFTWARE, config), task, count, user=user, addr=addr)
 
-    def tracepoint(self, task: Task, name: str, *, user: bool = False, **fields: int | str) -> None:
+    def tracepoint(self, task: Task, name: str, *, user: bool = False, **fields: Value) -> None:
         """A tracepoint is passed."""
         point = self._tracepoints[name]
-        key = (PERF_TYPE_TRACEPOINT, point.id)
-        if not self._listens(key, task):
+        key = point.key
+        if not (task.cpu.context.active.get(key) or task.context.active.get(key)):
             return
         raw = point.encode(task.pid, fields)
 
@@ -118,9 +117,6 @@ class Activity:
             return point.values(task.pid, fields, comm=task.comm, cpu=task.cpu.id)
 
         self._hit(key, task, 1, user=user, raw=raw, values=values)
-
-    def _listens(self, key: tuple[int, int], task: Task) -> bool:
-        return bool(task.cpu.context.active.get(key) or task.context.active.get(key))
 
     def _hit(
         self,
@@ -134,22 +130,23 @@ class Activity:
         values: Callable[[], Values] = dict,
     ) -> None:
         hit = None
+        for event in self.hearers(key, task, user=user, values=values):
+            hit = hit or Hit(task, task.cpu.id, self._clock.now, user=user, addr=addr, raw=raw)
+            self._count(event, count, hit)
+
+    def hearers(
+        self, key: tuple[int, int], task: Task, *, user: bool, values: Callable[[], Values]
+    ) -> Iterator[PerfEvent]:
+        """The events that hear of a hit, in the order in which they do; a filter is given its ``values``."""
         # What a task brings along is scheduled in last, so it hears first.
         for context in (task.context, task.cpu.context):
             for event in tuple(context.active.get(key, ())):
-                if self._excluded(event, task, user=user) or (event.filter and not event.filter(values())):
-                    continue
-                hit = hit or Hit(task, task.cpu.id, self._clock.now, user=user, addr=addr, raw=raw)
-                self._count(event, count, hit)
+                if not self._excluded(event, task, user=user) and (not event.filter or event.filter(values())):
+                    yield event
 
     @staticmethod
     def _excluded(event: PerfEvent, task: Task, *, user: bool) -> bool:
-        attr = event.attr
-        if attr.exclude_user and user and not event.is_tracepoint:
-            return True
-        if attr.exclude_kernel and not user:
-            return True
-        return attr.exclude_idle and not task.pid and not event.is_tracepoint
+        return not (event.hears_user if user else event.hears_kernel) or not (task.pid or event.hears_idle)
 
     def _count(self, event: PerfEvent, count: int, hit: Hit) -> None:
         """perf_swevent_event: counts, and samples where a period is over."""
@@ -261,10 +258,14 @@ class Activity:
             task.migrated = False
             self.software(task, PERF_COUNT_SW_CPU_MIGRATIONS)
 
-    def woken(self, task: Task) -> None:
-        """``task`` becomes runnable, by whoever runs on that CPU."""
-        waker = task.cpu.current
-        self.tracepoint(waker, "sched:sched_wakeup", comm=task.comm, pid=task.pid, prio=120, target_cpu=task.cpu.id)
+    def woken(self, task: Task, *, new: bool = False) -> None:
+        """``task`` becomes runnable, by whoever runs on that CPU; ``new``: for the first time in its life."""
+        self.wakeup(task.cpu.current, task, new=new)
+
+    def wakeup(self, waker: Task, task: Task, *, new: bool = False) -> None:
+        """Passes the tracepoint of a wakeup."""
+        name = "sched:sched_wakeup_new" if new else "sched:sched_wakeup"
+        self.tracepoint(waker, name, comm=task.comm, pid=task.pid, prio=120, target_cpu=task.cpu.id)
 
     def _switch_records(self, task: Task, other: Task, misc: int) -> None:
         for event in self._told(task):

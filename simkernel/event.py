@@ -106,6 +106,8 @@ class PerfEvent:
 
     Attributes:
         state: see `State`.
+        is_tracepoint: it counts a tracepoint.
+        hears_user, hears_kernel, hears_idle: whose doings it counts, by the ``exclude_*`` flags that its kind looks at.
         count: the value read(2) gives, without the children's.
         ring: where its records go, or None.
         writer: what the ring knows of it; children share their parent's (K21).
@@ -136,10 +138,14 @@ class PerfEvent:
         "freq",
         "freq_stamp",
         "generation",
+        "hears_idle",
+        "hears_kernel",
+        "hears_user",
         "id",
         "interrupts",
         "interrupts_tick",
         "is_clock",
+        "is_tracepoint",
         "key",
         "last_period",
         "leader",
@@ -192,6 +198,11 @@ class PerfEvent:
             PERF_COUNT_SW_CPU_CLOCK,
             PERF_COUNT_SW_TASK_CLOCK,
         )
+        self.is_tracepoint = attr.type == PERF_TYPE_TRACEPOINT
+        # Asked at every hit, and each flag of an attr is a computation.
+        self.hears_user = self.is_tracepoint or not attr.exclude_user
+        self.hears_kernel = not attr.exclude_kernel
+        self.hears_idle = self.is_tracepoint or not attr.exclude_idle
         self.wants_switches = attr.context_switch
         self.count = 0
         self.enabled_ns = self.running_ns = 0
@@ -257,11 +268,6 @@ class PerfEvent:
     def is_bpf_output(self) -> bool:
         """Whether a BPF program writes its samples."""
         return self.attr.type == PERF_TYPE_SOFTWARE and self.attr.config == PERF_COUNT_SW_BPF_OUTPUT
-
-    @property
-    def is_tracepoint(self) -> bool:
-        """Whether it counts a tracepoint."""
-        return self.attr.type == PERF_TYPE_TRACEPOINT
 
     @property
     def hung_up(self) -> bool:

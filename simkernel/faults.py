@@ -1,4 +1,4 @@
-"""Faults: rules that make the simulated machine do what a real one does on a bad day.
+"""Faults: rules that make the simulated machine do what a real one does on a bad day::
 
     with kernel.rules.installed(refuse("mmap", errno.ENOMEM, nth=2)) as fault:
         ...

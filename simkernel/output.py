@@ -43,6 +43,11 @@ class Output:
         self._deliver = deliver
         self.between: Callable[[Ring], None] | None = None
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether somebody wants to see each record: a rule, or an exploration."""
+        return bool(self._rules) or self.between is not None
+
     def write(self, event: PerfEvent, task: Task, cpu: int, record: bytes) -> None:
         """Writes a whole record for an event, where it has a ring."""
         first = event.parent or event

@@ -8,7 +8,9 @@ as parts.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import takewhile
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
@@ -66,13 +68,16 @@ _STACK_POINTER: Final = 0x7FFF_FFFF_E000
 _ROOT_CGROUP: Final = 1
 _BPF_OUTPUT: Final = (PERF_TYPE_SOFTWARE, PERF_COUNT_SW_BPF_OUTPUT)
 _CODE_PAGE: Final = 4096
+_pack_u32: Final = struct.Struct("=I").pack
+
+_TIME: Final = (7,)
 
 # bit of sample_type: struct format, places in the values that `Encoder.sample` makes.
 _FIXED: Final = (
     (PERF_SAMPLE_IDENTIFIER, "Q", (3,)),
     (PERF_SAMPLE_IP, "Q", (4,)),
     (PERF_SAMPLE_TID, "II", (5, 6)),
-    (PERF_SAMPLE_TIME, "Q", (7,)),
+    (PERF_SAMPLE_TIME, "Q", _TIME),
     (PERF_SAMPLE_ADDR, "Q", (8,)),
     (PERF_SAMPLE_ID, "Q", (9,)),
     (PERF_SAMPLE_STREAM_ID, "Q", (10,)),
@@ -134,6 +139,7 @@ class Encoder:
 
     Attributes:
         trailer_bytes: length of the trailer; 0 without sample_id_all (K44).
+        time_place: where the time is in a sample, or None. Else samples of the same thing differ in their reads alone.
     """
 
     def __init__(
@@ -157,6 +163,8 @@ class Encoder:
         self._read = read
         self._room_left = room_left
         fixed = [(form, places) for bit, form, places in _FIXED if attr.sample_type & bit]
+        before = "".join(form for form, _ in takewhile(lambda each: each[1] != _TIME, fixed))
+        self.time_place = struct.calcsize("=IHH" + before) if attr.sample_type & PERF_SAMPLE_TIME else None
         self._pack = struct.Struct("=IHH" + "".join(form for form, _ in fixed)).pack
         self._fixed_bytes = struct.calcsize("=IHH" + "".join(form for form, _ in fixed))
         self._pick = itemgetter(0, 1, 2, *(place for _, places in fixed for place in places))
@@ -199,7 +207,7 @@ class Encoder:
         every: tuple[tuple[int, _Part], ...] = (
             (PERF_SAMPLE_READ, lambda _hit: self._read()),
             (PERF_SAMPLE_CALLCHAIN, self._chain),
-            (PERF_SAMPLE_RAW, lambda hit: _raw(hit, filler)),
+            (PERF_SAMPLE_RAW, partial(_raw, [bytes((filler,)) * padding for padding in range(8)])),
             (PERF_SAMPLE_REGS_USER, _registers(attr.sample_regs_user)),
             (PERF_SAMPLE_STACK_USER, self._stack),
             (PERF_SAMPLE_WEIGHT_TYPE, _word(0)),
@@ -239,11 +247,11 @@ class Encoder:
         return struct.pack(f"=Q{size}xQ", size, size)
 
 
-def _raw(hit: Hit, filler: int) -> bytes:
+def _raw(paddings: Sequence[bytes], hit: Hit) -> bytes:
     """PERF_SAMPLE_RAW: the size counts the padding. Software events have a word of zero (measured on 6.18)."""
     data = b"\0\0\0\0" if hit.raw is None else hit.raw
     padding = -(4 + len(data)) % 8
-    return struct.pack("=I", len(data) + padding) + data + bytes((filler,)) * padding
+    return _pack_u32(len(data) + padding) + data + paddings[padding]
 
 
 def _word(value: int) -> _Part:

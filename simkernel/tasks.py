@@ -140,8 +140,8 @@ class SwitchWatcher(Protocol):
         """``task`` has begun to run."""
         ...
 
-    def woken(self, task: Task) -> None:
-        """``task`` wants to run."""
+    def woken(self, task: Task, *, new: bool = False) -> None:
+        """``task`` wants to run; ``new``: it never did before."""
         ...
 
     def finish(self, task: Task, status: int) -> None:
@@ -282,13 +282,13 @@ class Scheduler:
     def spawn(self, task: Task, program: Program) -> None:
         """Lets a program run on a task, from the next moment that somebody waits or time passes."""
         task.program = program
-        self.wake(task)
+        self.wake(task, new=True)
 
-    def wake(self, task: Task) -> None:
-        """A sleeping program wants to run."""
+    def wake(self, task: Task, *, new: bool = False) -> None:
+        """A sleeping program wants to run; a new one for the first time."""
         if not task.alive:
             return
-        self.watcher.woken(task)
+        self.watcher.woken(task, new=new)
         task.cpu.queue.append(task)
         self._look_soon(task.cpu)
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS", "build_app", "main"]
 
-COMMANDS = ("doctor", "watermark", "simulate", "record", "verify")
+COMMANDS = ("doctor", "watermark", "simulate", "record", "read", "top", "verify")
 """The commands, in the order of the help: each is the module ``perfring.cli.NAME`` with the function ``NAME`` in it."""
 
 _COMPLETION = ("--install-completion", "--show-completion")

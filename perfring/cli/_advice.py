@@ -6,6 +6,8 @@ import errno
 import os
 from typing import Final
 
+from perfring.errors import CommandNotStarted
+
 __all__ = ["of_command", "with_advice"]
 
 _ADVICE: Final = {
@@ -45,5 +47,6 @@ def with_advice(error: OSError, *, name: str | None = None) -> str:
 
 def of_command(error: OSError) -> str:
     """The same for a command that cannot be run."""
+    name = error.name if isinstance(error, CommandNotStarted) else error.filename
     advice = _COMMAND.get(error.errno or 0, "check that it runs without perfring")
-    return f"{error.filename}: {error.strerror}; {advice.format(error.filename)}"
+    return f"{name}: {os.strerror(error.errno or 0)}; {advice.format(name)}"

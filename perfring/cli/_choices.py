@@ -1,11 +1,14 @@
-"""The options of ``perfring record``, checked and turned into a plan: whatever is wrong with them is usage, exit 2."""
+"""The options of ``perfring record`` and ``top``, made into a plan: whatever is wrong with them is usage, exit 2."""
 
 from __future__ import annotations
 
 import math
 import os
+import warnings
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
+
+import typer
 
 from perfring import abi, procfs
 from perfring.builder import SessionBuilder
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
     from perfring.kernel import Kernel
     from perfring.plan import SessionPlan
 
-__all__ = ["DEFAULT_EVENT", "DEFAULT_FREQUENCY", "Choices"]
+__all__ = ["DEFAULT_EVENT", "DEFAULT_FREQUENCY", "Choices", "checked_plan"]
 
 DEFAULT_EVENT: Final = "cpu-clock"
 DEFAULT_FREQUENCY: Final = 99
@@ -145,6 +148,24 @@ class Choices:
                 raise ValueError(f"--filter {text!r}: {name} has the filter {found[name]!r} already; join them by &&")
             found[name] = expression
         return [_onto(group, found) for group in groups]
+
+
+def checked_plan(choices: Choices, kernel: Kernel) -> SessionPlan:
+    """The plan; what is wrong with the options is usage, and what is doubtful is said on stderr.
+
+    Raises:
+        typer.BadParameter: as `Choices.plan` raises ValueError.
+        OSError: as there.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            plan = choices.plan(kernel)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+    for warning in caught:
+        typer.echo(f"perfring: warning: {warning.message}", err=True)
+    return plan
 
 
 def _split_filter(text: str, names: Sequence[str]) -> tuple[str, str]:

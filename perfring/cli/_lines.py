@@ -37,9 +37,13 @@ def printable(text: str) -> str:
 
 
 class Names:
-    """What threads are called: from their COMM and FORK records, and /proc for those that run already."""
+    """What threads are called: from their COMM and FORK records, and /proc for those that run already.
 
-    def __init__(self, kernel: Kernel) -> None:
+    Args:
+        kernel: whose /proc; None for records from a file, which may be of another machine and another day.
+    """
+
+    def __init__(self, kernel: Kernel | None) -> None:
         self._kernel = kernel
         self._names: dict[int, str] = {}
 
@@ -60,6 +64,8 @@ class Names:
         return found
 
     def _look_up(self, pid: int, tid: int) -> str:
+        if self._kernel is None:
+            return _UNKNOWN
         try:
             return printable(procfs.comm(self._kernel, pid, tid))
         except (TargetNotFound, OSError, ValueError):  # it has ended, or is another pid namespace's

@@ -4,20 +4,61 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from perfring.cli._json import JsonLines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
     from types import TracebackType
 
     from perfring.cli._lines import Lines
     from perfring.records import Record
+    from perfring.session import Session
 
-__all__ = ["JsonWriter", "LineWriter", "Output"]
+__all__ = ["DATA_SUFFIX", "JsonWriter", "LineWriter", "Output", "Writer"]
+
+DATA_SUFFIX: Final = ".data"
+"""Of a file for perf, as its own ``perf.data``."""
 
 _STDOUT: Final = 1
+
+
+class Writer(Protocol):
+    """What a recording writes its records into."""
+
+    @property
+    def failure(self) -> str:
+        """Why records are missing in what was written, although it could go on; empty when none are."""
+        ...
+
+    def begin(self, session: Session, *, environment: bool) -> int:
+        """Writes what comes before the records; returns how many records were made from /proc for it."""
+        ...
+
+    def write(self, records: Sequence[Record]) -> None:
+        """Writes a batch."""
+        ...
+
+    def finish(self, figures: dict[str, Any]) -> None:
+        """Writes what comes behind them."""
+        ...
+
+
+class _TextWriter:
+    """What lines of both kinds share: the environment is written as any batch."""
+
+    failure = ""
+
+    def begin(self, session: Session, *, environment: bool) -> int:
+        """The names and mappings of what runs already, if they were asked for."""
+        known = list(session.environment()) if environment else []
+        self.write(known)
+        return len(known)
+
+    def write(self, records: Sequence[Record]) -> None:
+        """Writes them at once; raises as `Output.write`."""
+        raise NotImplementedError
 
 
 class Output:
@@ -70,14 +111,14 @@ class Output:
             os.ftruncate(self._fd, os.lseek(self._fd, 0, os.SEEK_CUR) - torn)
 
 
-class JsonWriter:
+class JsonWriter(_TextWriter):
     """Records as JSON lines, in the schema of `Record.to_dict`."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
         self._lines = JsonLines()
 
-    def write(self, records: Iterable[Record]) -> None:
+    def write(self, records: Sequence[Record]) -> None:
         """Writes them at once; raises as `Output.write`."""
         self._output.write("".join(map(self._lines.of, records)))
 
@@ -86,14 +127,14 @@ class JsonWriter:
         self._output.write(self._lines.summary(figures))
 
 
-class LineWriter:
+class LineWriter(_TextWriter):
     """Records as lines for people."""
 
     def __init__(self, output: Output, lines: Lines) -> None:
         self._output = output
         self._line = lines.of
 
-    def write(self, records: Iterable[Record]) -> None:
+    def write(self, records: Sequence[Record]) -> None:
         """Writes them at once; raises as `Output.write`."""
         self._output.write("".join(map(self._line, records)))
 

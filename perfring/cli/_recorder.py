@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import threading
 import time
@@ -13,20 +12,24 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from perfring.cli._advice import of_command
-from perfring.cli._child import Command, CommandNotStarted
 from perfring.cli._lines import Lines, Names
-from perfring.cli._output import JsonWriter, LineWriter, Output
+from perfring.cli._output import DATA_SUFFIX, JsonWriter, LineWriter, Output
+from perfring.cli._parquet_path import PARQUET_SUFFIX
 from perfring.cli._tally import Tally
-from perfring.errors import SessionClosed
+from perfring.command import Command
+from perfring.errors import CommandNotStarted, SessionClosed
+from perfring.plan import COLUMN_DRAIN_BUDGET
 from perfring.session import Session
+from perfring.stopping import stop_on_signals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import FrameType
 
     from rich.console import Console
 
     from perfring.cli._choices import Choices
+    from perfring.cli._output import Writer
+    from perfring.cli._parquet import ParquetWriter
     from perfring.kernel import Kernel
     from perfring.plan import SessionPlan
 
@@ -44,7 +47,8 @@ class Recorder:
         plan: what to record; of a command everything but its pid.
         choices: the rest of what the command line said.
         json: whether records are JSON lines.
-        path: the file for them; ``-`` is standard output, None as well.
+        path: the file for them; ``-`` is standard output, None as well. With the suffix ``.data`` it is for perf, with
+            the suffix ``.parquet`` it is the first of the tables.
     """
 
     def __init__(self, kernel: Kernel, plan: SessionPlan, choices: Choices, *, json: bool, path: str | None) -> None:
@@ -54,6 +58,9 @@ class Recorder:
         self._json = json or path is not None
         self._path = None if path == "-" else path
         self._expired = False
+        self._tables: ParquetWriter | None = None
+        if self._path is not None and self._path.endswith(PARQUET_SUFFIX):
+            self._plan = replace(plan, columns=True, budget_bytes=COLUMN_DRAIN_BUDGET)
 
     def run(self) -> int:
         """Returns the exit status of ``perfring record``.
@@ -62,13 +69,14 @@ class Recorder:
             PerfringError, OSError: the kernel refused something, or a file cannot be written; nothing is left behind.
         """
         with ExitStack() as opened:
+            self._open_tables(opened)
             command = self._fork(opened)
             cpu_before = time.process_time()
             session = opened.enter_context(Session(self._kernel, self._plan))
             tally = Tally(session, cpu_seconds_before=cpu_before)
             session.on_error(lambda error, record: tally.note(error))  # noqa: ARG005 - the callback's signature
-            writer = self._writer(opened.enter_context(Output(self._path)))
-            with _stopped_by_signals(session), self._live(tally):
+            writer = self._writer(opened, session)
+            with stop_on_signals(session), self._live(tally):
                 try:
                     self._begin(session, command, opened)
                 except CommandNotStarted as error:
@@ -86,7 +94,22 @@ class Recorder:
         self._plan = replace(self._plan, pids=(command.pid,))
         return command
 
-    def _writer(self, output: Output) -> JsonWriter | LineWriter:
+    def _open_tables(self, opened: ExitStack) -> None:
+        """Files that cannot be written are found before anything is opened on the kernel."""
+        if self._path is not None and self._plan.columns:
+            from perfring.cli._parquet import ParquetWriter
+
+            self._tables = opened.enter_context(ParquetWriter(self._kernel, self._plan, self._path))
+
+    def _writer(self, opened: ExitStack, session: Session) -> Writer:
+        if self._tables is not None:
+            self._tables.make_files()
+            return self._tables
+        if self._path is not None and self._path.endswith(DATA_SUFFIX):
+            from perfring.cli._data_writer import DataWriter
+
+            return opened.enter_context(DataWriter(session, self._kernel, self._path, self._choices))
+        output = opened.enter_context(Output(self._path))
         if self._json:
             return JsonWriter(output)
         return LineWriter(output, Lines(Names(self._kernel), colour=_has_colour()))
@@ -108,18 +131,15 @@ class Recorder:
         self._expired = True
         _stop(session)
 
-    def _read(self, session: Session, tally: Tally, writer: JsonWriter | LineWriter) -> None:
+    def _read(self, session: Session, tally: Tally, writer: Writer) -> None:
         tally.begin()
-        if self._choices.environment:
-            known = list(session.environment())
-            tally.synthesized = len(known)
-            writer.write(known)
+        tally.synthesized = writer.begin(session, environment=self._choices.environment)
         for batch in session.batches():
             tally.add(batch)
             writer.write(batch)
         tally.end()
 
-    def _finish(self, command: Command | None, tally: Tally, writer: JsonWriter | LineWriter) -> int:
+    def _finish(self, command: Command | None, tally: Tally, writer: Writer) -> int:
         figures = tally.summary()
         writer.finish(figures)
         status = 0
@@ -128,6 +148,9 @@ class Recorder:
             status = 0 if self._expired else status
         sys.stdout.flush()
         _console(stderr=self._path is None).print(tally.for_people(figures), end="")
+        if writer.failure:
+            typer.echo(f"perfring: {writer.failure}", err=True)
+            return status or 1
         return status
 
     @contextmanager
@@ -164,23 +187,3 @@ def _has_colour() -> bool:
 def _stop(session: Session) -> None:
     with suppress(SessionClosed):  # it has ended by itself
         session.stop()
-
-
-@contextmanager
-def _stopped_by_signals(session: Session) -> Iterator[None]:
-    """The first SIGINT or SIGTERM drains and ends the recording, the second leaves at once."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    asked: list[int] = []
-
-    def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - as signal(2) wants it
-        if asked:
-            raise KeyboardInterrupt
-        asked.append(number)
-        _stop(session)
-
-    before = [signal.signal(number, handle) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)

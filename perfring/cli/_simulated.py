@@ -22,7 +22,7 @@ __all__ = ["show_list", "show_runs", "show_sweep"]
 
 _STYLES: Final = {"LIVE": "green", "DEPENDS": "yellow", "STALLS": "red"}
 _NARROWEST: Final = 40
-_IN_ROWS: Final = frozenset({"reader", "watermark", "name", "about"})
+_IN_ROWS: Final = frozenset({"reader", "watermark", "name", "about", "recording"})
 """Settings that the table or its heads show anyway."""
 _TIMES: Final = ("start", "latency", "period", "delay", "work", "lifetime")
 

@@ -51,8 +51,13 @@ class Tally:
             self._ended, self._cpu_ended = time.monotonic(), time.process_time()
 
     def add(self, batch: Batch) -> None:
-        """Counts a batch."""
-        self.kinds.update(map(_KIND, batch))
+        """Counts a batch; of columns without making objects of them."""
+        if not self._session.plan.columns:
+            self.kinds.update(map(_KIND, batch))
+            return
+        for columns in batch.columns.values():
+            self.kinds[columns.kind] += len(columns)
+        self.kinds.update(map(_KIND, batch.others))
 
     @property
     def samples(self) -> int:

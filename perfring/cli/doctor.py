@@ -17,10 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["doctor", "examine", "show"]
 
 _NO_LINUX = "perfring records with perf_event_open(2), which only Linux has; this is {}. On other systems: a Linux VM."
-_ENGINES = {
-    "compiled": "Columns are made by the compiled engine.",
-    "python": "Columns are made by the engine in Python: slower; for the other, install perfring where there is gcc.",
-}
 _SIGNS = {"ok": ("ok", "green"), "warn": ("warn", "yellow"), "error": ("ERROR", "bold red")}
 
 
@@ -72,8 +68,24 @@ def examine(
     from perfring.findings import diagnose
     from perfring.probing import try_opening
 
-    predicted = diagnose(kernel, pages=pages, user_only=user_only)
+    predicted = (*diagnose(kernel, pages=pages, user_only=user_only), _engine())
     return predicted, try_opening(kernel, pages=pages, user_only=user_only)
+
+
+def _engine() -> Finding:
+    """Which engine makes columns, and whether there can be columns at all."""
+    from importlib.util import find_spec
+
+    from perfring.engine import engine_name, why_python
+    from perfring.findings import Finding, Severity
+
+    if find_spec("numpy") is None:
+        text = f"{engine_name()}; without numpy there are no columns (SessionBuilder.with_columns)"
+        return Finding("engine", Severity.WARN, text, "pip install 'perfring[columns]'")
+    reason = why_python()
+    if not reason:
+        return Finding("engine", Severity.OK, "compiled: batches as columns are taken apart by it")
+    return Finding("engine", Severity.OK, f"python ({reason}): batches as columns take several times longer")
 
 
 def _refused(tried: Sequence[Finding]) -> tuple[Finding, ...]:
@@ -102,7 +114,6 @@ def show(console: Console, kernel: Kernel, predicted: Sequence[Finding], tried: 
     from rich.text import Text
 
     console.print(Text(f"Linux {kernel.release}, pages of {kernel.page_size} bytes ({type(kernel).__name__})"))
-    console.print(Text(_ENGINES[_engine()], style="dim"))
     for title, findings in (("Found", predicted), ("Tried", tried)):
         console.print()
         console.print(_table(title, findings))
@@ -115,12 +126,6 @@ def show(console: Console, kernel: Kernel, predicted: Sequence[Finding], tried: 
             console.print(Text(f"  {mend}", style="cyan").append(f"  # {', '.join(topics)}", "dim"), soft_wrap=True)
         console.print()
     console.print(Text(_verdict(tried), style="bold red" if _refused(tried) else "bold green"))
-
-
-def _engine() -> str:
-    from perfring.engine import engine_name
-
-    return engine_name()
 
 
 def _mends(findings: Sequence[Finding]) -> dict[str, list[str]]:
@@ -151,11 +156,13 @@ def _table(title: str, findings: Sequence[Finding]) -> object:
 def _print_json(kernel: Kernel, predicted: Sequence[Finding], tried: Sequence[Finding]) -> None:
     import json
 
+    from perfring.engine import engine_name
+
     report = {
         "kernel": type(kernel).__name__,
         "release": kernel.release,
         "page_size": kernel.page_size,
-        "engine": _engine(),
+        "engine": engine_name(),
         "usable": not _refused(tried),
         "verdict": _verdict(tried),
         "found": [finding._asdict() for finding in predicted],

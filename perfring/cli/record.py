@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 if TYPE_CHECKING:
-    from perfring.cli._choices import Choices
     from perfring.kernel import Kernel
-    from perfring.plan import SessionPlan
 
 __all__ = ["CONTEXT_SETTINGS", "record"]
 
@@ -69,7 +67,13 @@ def record(
     ] = "1",
     json: Annotated[bool, typer.Option("--json", help="JSON lines, the last one is the summary.")] = False,
     output: Annotated[
-        str | None, typer.Option("-o", "--output", metavar="FILE", help="JSON lines into a file; - is standard output.")
+        str | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="JSON lines into a file, for perf into FILE.data, tables into FILE.parquet; - is stdout.",
+        ),
     ] = None,
 ) -> None:
     """Record a command, processes or the whole machine, until it ends, the time is over, or Ctrl-C.
@@ -80,7 +84,9 @@ def record(
     Exit status: the command's own (128 + signal when killed, 127 and 126 when it cannot be run), else 0. 1 for an
     error, 2 for wrong usage.
     """
-    from perfring.cli._choices import Choices
+    from perfring.cli._choices import Choices, checked_plan
+    from perfring.cli._output import DATA_SUFFIX
+    from perfring.cli._parquet_path import PARQUET_SUFFIX
     from perfring.cli._recorder import Recorder
 
     choices = Choices(
@@ -100,8 +106,12 @@ def record(
         max_latency=max_latency,
         command=command or [],
     )
+    if json and output is not None and output.endswith(DATA_SUFFIX):
+        raise typer.BadParameter(f"--json: {output} is a file for perf, and has no lines; `perfring read` prints them")
+    if json and output is not None and output.endswith(PARQUET_SUFFIX):
+        raise typer.BadParameter(f"--json: {output} is a table, and has no lines; its metadata holds the summary")
     kernel = _this_kernel()
-    plan = _plan(choices, kernel)
+    plan = checked_plan(choices, kernel)
     raise typer.Exit(Recorder(kernel, plan, choices, json=json, path=output).run())
 
 
@@ -109,21 +119,3 @@ def _this_kernel() -> Kernel:
     from perfring.linux import LinuxKernel
 
     return LinuxKernel()
-
-
-def _plan(choices: Choices, kernel: Kernel) -> SessionPlan:
-    import warnings
-
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            plan = choices.plan(kernel)
-        except ValueError as error:
-            raise typer.BadParameter(str(error)) from None
-    for warning in caught:
-        _say(f"warning: {warning.message}")
-    return plan
-
-
-def _say(text: str) -> None:
-    typer.echo(f"perfring: {text}", err=True)

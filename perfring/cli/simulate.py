@@ -31,6 +31,12 @@ def simulate(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, as in watermark=4096; may be repeated."),
     ] = None,
+    replay: Annotated[
+        str | None,
+        typer.Option(metavar="FILE.data", help="Play what perf or perfring recorded, in place of a scenario."),
+    ] = None,
+    pages: Annotated[int | None, typer.Option(metavar="N", help="The same as --set pages=N.")] = None,
+    watermark: Annotated[int | None, typer.Option(metavar="BYTES", help="The same as --set watermark=BYTES.")] = None,
     sweep: Annotated[
         list[str] | None,
         typer.Option(metavar="watermark|pages", help="Try many values, and find the best; may be given twice."),
@@ -47,17 +53,21 @@ def simulate(
 
     Needs no privilege and no Linux; time is virtual, and the same scenario always comes to the same.
 
+    With --replay: would the traffic of a recording have been lost with these pages and this watermark?
+
     Exit status: 0 when every run is healthy, 1 when one stalls, is woken far beyond its watermark, loses more than
     --loss, or is later than --latency, or when no setting of a sweep is within these limits; 2 for bad input.
     """
     if list_all:
-        if scenario or settings or sweep or latency or loss or jobs or html:
+        if scenario or replay or pages or watermark or settings or sweep or latency or loss or jobs or html:
             raise typer.BadParameter("--list runs nothing: it goes alone, or with --json")
         _list(json=json)
         return
     limit = _checked_limits(latency, loss)
     _check_sweep(sweep or [], html, jobs)
-    chosen = _chosen(scenario, settings or [], sweep or [])
+    for key, value in (("pages", pages), ("watermark", watermark)):
+        settings = [*(settings or []), *([f"{key}={value}"] if value is not None else [])]
+    chosen = _chosen(scenario, replay, settings or [], sweep or [])
     if sweep:
         healthy = _sweep(chosen[-1], sweep, limit, loss, jobs, json=json)
     else:
@@ -98,16 +108,19 @@ def _checked_limits(latency: str | None, loss: float) -> float | None:
         raise typer.BadParameter(f"--latency is {latency!r}: {error}") from None
 
 
-def _chosen(name: str | None, settings: list[str], swept: list[str]) -> tuple[Scenario, ...]:
+def _chosen(name: str | None, replay: str | None, settings: list[str], swept: list[str]) -> tuple[Scenario, ...]:
     """The scenarios that are meant, with the settings of the command line."""
-    from simkernel.simulate import BUILT_IN, ScenarioError, parse_setting, read_scenario, with_settings
+    from simkernel.simulate import BUILT_IN, ScenarioError, parse_setting, with_settings
 
+    if name is not None and replay is not None:
+        raise typer.BadParameter(f"--replay {replay} takes the place of the scenario {name!r}: leave one out")
+    name = replay if name is None else name
     if name is None:
-        raise typer.BadParameter("name a scenario: one of " + ", ".join(BUILT_IN) + "; or a TOML file")
+        raise typer.BadParameter("name a scenario: one of " + ", ".join(BUILT_IN) + "; or a TOML file; or --replay")
     changes: dict[str, Any] = {}
     try:
         changes = dict(parse_setting(text) for text in settings)
-        found = BUILT_IN[name] if name in BUILT_IN else (read_scenario(_path(name), checked=False),)
+        found = _found(name) if replay is None else (_recorded(replay),)
         if "reader" in changes:
             found = found[-1:]  # one reader was asked for, and not the comparison of two
         # What a sweep replaces need not be good; it checks each setting itself.
@@ -121,6 +134,21 @@ def _chosen(name: str | None, settings: list[str], swept: list[str]) -> tuple[Sc
     for key in changes.keys() & set(swept):
         raise typer.BadParameter(f"--set {key} is {changes[key]!r}, and --sweep {key} tries others: leave one out")
     return chosen
+
+
+def _found(name: str) -> tuple[Scenario, ...]:
+    """Built-in ones, or that of a file."""
+    from simkernel.simulate import BUILT_IN, read_scenario
+
+    return BUILT_IN[name] if name in BUILT_IN else (read_scenario(_path(name), checked=False),)
+
+
+def _recorded(path: str) -> Scenario:
+    """The scenario that plays a recording."""
+    from simkernel.simulate import recorded
+
+    with _progress(1, "reading") as tell:
+        return recorded(path, on_progress=tell)
 
 
 def _origin(error: ScenarioError, changes: dict[str, Any], name: str) -> str:
@@ -325,13 +353,13 @@ def _interrupts_put_off() -> Iterator[None]:
 
 
 @contextmanager
-def _progress(total: int) -> Iterator[Callable[[float], None]]:
+def _progress(total: int, what: str = "simulating") -> Iterator[Callable[[float], None]]:
     """A bar on stderr, where that is a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
-    columns = (TextColumn("simulating"), BarColumn(), TextColumn("{task.percentage:.0f} %"), TimeRemainingColumn())
+    columns = (TextColumn(what), BarColumn(), TextColumn("{task.percentage:.0f} %"), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=total)
         yield lambda done: bar.update(task, completed=done)

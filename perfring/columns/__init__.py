@@ -4,10 +4,13 @@
 
 ::
 
-    image    one copy out of a ring, and how numbers in it are read     walk      where its records begin, and what they are
-    shape    how the records of one kind look                           taking    an image becomes a block of checked records
-    parts    what has no fixed place in them                            order     time order over CPUs, on runs of blocks
-    catalogue  all shapes that a ring can hold, by id and type          batch     what a reader gets; table, ragged: its columns
+    image       one copy out of a ring, and how numbers in it are read
+    shape       how the records of one kind look; parts and payload: what has no fixed place in them, tracepoints' data
+    catalogue   all shapes that a ring can hold, by id and type
+    walk        where the records of an image begin, and what they are
+    taking      an image becomes a block of checked records; draining: out of a ring of a session
+    block       those records, and runs of them in time order; order: over all CPUs
+    batch       what a reader gets; table, ragged, export: its columns
 """
 
 from __future__ import annotations

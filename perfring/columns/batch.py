@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
 from perfring.batch import Batch, Reason
-from perfring.columns.table import Columns, Source
+from perfring.columns.block import merged
+from perfring.columns.lazy import lazy
+from perfring.columns.table import Columns, Ranks, Source
 
 if TYPE_CHECKING:
     from typing import Any
 
     from perfring.columns.block import Group, Run
-    from perfring.columns.image import Offsets
     from perfring.records import Record
 
 __all__ = ["ColumnBatch", "Records"]
@@ -41,34 +41,36 @@ class ColumnBatch(Batch):
         return self._made[index]
 
     def __len__(self) -> int:
-        return sum(run.count for group in self._groups for run in group)
+        return sum(run.size for group in self._groups for run in group)
 
     def __iter__(self) -> Records:
         return Records(self._groups)
 
-    @cached_property
+    @lazy
     def _made(self) -> list[Record]:
         return list(Records(self._groups))
 
-    @cached_property
+    @lazy
     def columns(self) -> dict[str, Columns]:
         """The records by kind: see `Batch.columns`."""
         found: dict[str, list[list[Source]]] = {}
         base = 0
         for group in self._groups:
-            ranks = _Ranks(group, base)
+            ranks = Ranks(group, base)
             for name, sources in _by_name(group, ranks).items():
                 found.setdefault(name, []).append(sources)
-            base += sum(run.count for run in group)
-        return {name: Columns(name, found[name]) for name in sorted(found)}
+            base += sum(run.size for run in group)
+        return {name: Columns(name, sources) for name, sources in found.items()}
 
-    @cached_property
+    @lazy
     def others(self) -> list[Record]:
         """The records that have no columns, in time order: see `Batch.others`."""
         if len(self) == sum(map(len, self.columns.values())):
             return []
-        columns = set().union(*(set(table.index.tolist()) for table in self.columns.values()))
-        return [record for place, record in enumerate(self) if place not in columns]
+        taken = np.zeros(len(self), np.bool)
+        for table in self.columns.values():
+            taken[table.index] = True
+        return [self[place] for place in np.flatnonzero(~taken).tolist()]
 
     def to_arrow(self) -> dict[str, Any]:
         """Each of `columns` as a ``pyarrow.RecordBatch``: see `Batch.to_arrow`."""
@@ -83,51 +85,15 @@ class ColumnBatch(Batch):
         return {name: table.to_polars() for name, table in self.columns.items()}
 
 
-def _by_name(group: Group, ranks: _Ranks) -> dict[str, list[Source]]:
+def _by_name(group: Group, ranks: Ranks) -> dict[str, list[Source]]:
     """The records of a group by what their columns are called, one source for each run and code."""
     found: dict[str, list[Source]] = {}
     for number, run in enumerate(group):
         for code, choice in run.block.chosen(run.low, run.high):
             shape = run.block.catalogue.shapes[code]
             if shape is not None:
-                found.setdefault(shape.name, []).append(Source(run, code, shape, choice, ranks.of(number)))
+                found.setdefault(shape.name, []).append(Source(run, code, shape, choice, number, ranks))
     return found
-
-
-class _Ranks:
-    """Where in the batch each record of a group stands; found when it is asked for."""
-
-    def __init__(self, group: Group, base: int) -> None:
-        self._group = group
-        self._base = base
-
-    def of(self, number: int) -> _RanksOfRun:
-        """For one of the runs."""
-        return _RanksOfRun(self, number)
-
-    @cached_property
-    def by_run(self) -> list[Offsets]:
-        """The ranks of each run's records."""
-        counts = [run.count for run in self._group]
-        ranks = np.empty(sum(counts), np.int64)
-        ranks[merged(self._group)] = np.arange(len(ranks)) + self._base
-        return np.split(ranks, np.cumsum(counts)[:-1])
-
-
-class _RanksOfRun:
-    def __init__(self, ranks: _Ranks, number: int) -> None:
-        self._ranks, self._number = ranks, number
-
-    def __call__(self) -> Offsets:
-        return self._ranks.by_run[self._number]
-
-
-def merged(group: Group) -> Offsets:
-    """The order in which the records of all runs, one run behind the other, come: oldest first."""
-    if len(group) == 1:
-        return np.arange(group[0].count)
-    # Sorted runs, one behind the other, are what a stable sort merges fastest.
-    return np.argsort(np.concatenate([run.keys for run in group]), kind="stable")
 
 
 class Records(Iterator["Record"]):
@@ -158,7 +124,7 @@ class Records(Iterator["Record"]):
             return self._groups
         first, *others = self._groups
         rest = tuple(run.without(taken) for run, taken in zip(first, self._taken, strict=True))
-        return [group for group in (tuple(run for run in rest if run.count), *others) if group]
+        return [group for group in (tuple(run for run in rest if run.size), *others) if group]
 
     def _begin(self, group: Group) -> None:
         sources, taken, turns = [run.records() for run in group], [0] * len(group), _turns(group)
@@ -168,5 +134,5 @@ class Records(Iterator["Record"]):
 def _turns(group: Sequence[Run]) -> Iterator[int]:
     """Which run the next record is taken from."""
     if len(group) == 1:
-        return iter([0] * group[0].count)
-    return iter(np.repeat(np.arange(len(group)), [run.count for run in group])[merged(tuple(group))].tolist())
+        return iter([0] * group[0].size)
+    return iter(np.repeat(np.arange(len(group)), [run.size for run in group])[merged(tuple(group))].tolist())

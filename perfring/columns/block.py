@@ -1,16 +1,17 @@
 """What came out of one ring in one piece, and the part of it that is delivered together.
 
-A `Block` is one copy out of a ring with all that is known of its records; a `Run` is some of these records in time order.
-Neither makes an object of a record until somebody asks for one.
+A `Block` is one copy out of a ring with all that is known of its records; a `Run` is some of these records in time
+order. Neither makes an object of a record until somebody asks for one.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
+
+from perfring.columns.lazy import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
     from perfring.decoding import Decoder
     from perfring.records import Record
 
-__all__ = ["Block", "Choice", "Group", "Run"]
+__all__ = ["Block", "Choice", "Group", "Run", "merged"]
 
 Choice: TypeAlias = "slice | Offsets"
 """Some of the records of a group."""
+_ALL = slice(None)
 
 
 class Block:
@@ -73,13 +75,18 @@ class Block:
 
     def starts(self, low: int, high: int) -> Offsets:
         """Where these records begin in the image, in time order."""
-        return self._walked.starts[low:high] if self._rows is None else self._walked.starts[self._rows[low:high]]
+        return self._starts[low:high] if self._rows is None else self._starts[self._rows[low:high]]
+
+    @lazy
+    def _starts(self) -> Offsets:
+        walked = self._walked
+        return np.arange(len(walked.keys)) * walked.stride if walked.starts is None else walked.starts
 
     def chosen(self, low: int, high: int) -> list[tuple[int, Choice]]:
         """Each code that these records have, and which of its group they are, in time order."""
         groups = self._walked.groups
         if self._rows is None and high - low == len(self):
-            return [(code, slice(None)) for code in groups]
+            return [(code, _ALL) for code in groups]
         found = ((code, self._choose(group.rows, low, high)) for code, group in groups.items())
         return [(code, choice) for code, choice in found if len(groups[code].rows[choice])]
 
@@ -90,7 +97,7 @@ class Block:
         inside = np.flatnonzero((ranks >= low) & (ranks < high))
         return inside[np.argsort(ranks[inside])]
 
-    @cached_property
+    @lazy
     def _ranks(self) -> Offsets:
         """The place of each record in time order."""
         ranks = np.arange(len(self))
@@ -104,7 +111,7 @@ class Block:
 
     def starts_of(self, code: int, choice: Choice) -> Offsets:
         """Where these records begin in the image."""
-        return self._walked.starts[self._walked.groups[code].rows[choice]]
+        return self._starts[self._walked.groups[code].rows[choice]]
 
     def keys_of(self, code: int, choice: Choice) -> NDArray[np.int64]:
         """The times of these records, ascending."""
@@ -129,7 +136,7 @@ class Run(NamedTuple):
     high: int
 
     @property
-    def count(self) -> int:
+    def size(self) -> int:
         """How many."""
         return self.high - self.low
 
@@ -141,7 +148,7 @@ class Run(NamedTuple):
     def split(self, until: int) -> tuple[Run, Run]:
         """Those that are not younger than ``until``, and the others."""
         cut = self._found(until + 1)
-        return self._replace(high=cut), self._replace(low=cut)
+        return Run(self.block, self.low, cut), Run(self.block, cut, self.high)
 
     def late(self, than: int) -> int:
         """How many are older than that; what has no time is never late."""
@@ -154,7 +161,7 @@ class Run(NamedTuple):
 
     def without(self, count: int) -> Run:
         """All but the first so many."""
-        return self._replace(low=self.low + count)
+        return Run(self.block, self.low + count, self.high)
 
     def records(self) -> Iterator[Record]:
         """The records as objects, made one by one."""
@@ -163,3 +170,11 @@ class Run(NamedTuple):
 
 Group: TypeAlias = tuple[Run, ...]
 """Runs of different blocks that are delivered as one, in time order; equal times in the order of the runs."""
+
+
+def merged(group: Group) -> Offsets:
+    """The order in which the records of all runs, one run behind the other, come: oldest first."""
+    if len(group) == 1:
+        return np.arange(group[0].size)
+    # Sorted runs, one behind the other, are what a stable sort merges fastest.
+    return np.argsort(np.concatenate([run.keys for run in group]), kind="stable")

@@ -1,8 +1,8 @@
 """What a ring can hold: the shape of each event's samples and of each kind of side-band, found by id and type.
 
 Every record gets a *code*, the index of its `Shape`. `ODD` is the code of what has none: those are decoded one by one.
-All that the walk needs to know of a code stands in arrays, so that a whole image is looked up at once; the compiled walk
-reads the same arrays.
+All that the walk needs to know of a code stands in arrays, so that a whole image is looked up at once; the compiled
+walk reads the same.
 """
 
 from __future__ import annotations
@@ -98,7 +98,10 @@ class Catalogue:
             return np.full(len(ids), -1)
         if self._direct is not None:
             # The difference of a smaller id wraps to a large number: that, too, is beyond the last.
-            return self._direct[np.minimum(ids - np.uint64(self._base), np.uint64(len(self._direct) - 1))]
+            slots: NDArray[np.intp] = self._direct[
+                np.minimum(ids - np.uint64(self._base), np.uint64(len(self._direct) - 1))
+            ]
+            return slots
         found = np.searchsorted(self.ids, ids)
         known = self.ids[np.minimum(found, len(self.ids) - 1)] == ids
         return np.where(known, found, len(self.ids))

@@ -5,7 +5,7 @@ These functions exist twice: here in numpy, and compiled in ``perfring._core``. 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,11 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from perfring.columns.image import Bytes, Image, Offsets
-    from perfring.columns.parts import Part
 
-__all__ = ["count_items", "take_rows", "take_spans"]
-
-_HALF_WORD: Final = 4
+__all__ = ["count_items", "count_text", "take_rows", "take_spans"]
 
 
 def take_rows(data: Bytes, dtype: np.dtype[Any], starts: Offsets) -> NDArray[Any]:
@@ -34,15 +31,32 @@ def take_rows(data: Bytes, dtype: np.dtype[Any], starts: Offsets) -> NDArray[Any
     return np.ndarray((max(len(data) - dtype.itemsize + 1, 0),), blank, data, 0, (1,))[starts].view(dtype)
 
 
-def count_items(image: Image, starts: Offsets, at: int, part: Part) -> Offsets:
-    """The counts in front of parts that begin ``at`` bytes behind each start, added up: one more than there are starts."""
+def count_items(image: Image, starts: Offsets, at: int, item: int) -> Offsets:
+    """The counts in front of parts that begin ``at`` bytes behind each start, added up: one more than there are starts.
+
+    The count of single bytes is a u32, any other one a u64.
+    """
     edges = np.zeros(len(starts) + 1, np.int64)
     compiled = core()
     if compiled is not None:
-        compiled.count_items(image.data, starts, at, part.item, edges)
+        compiled.count_items(image.data, starts, at, item, edges)
         return edges
-    counts = image.u32(starts + at) if part.head == _HALF_WORD else image.words[(starts + at) >> 3]
+    counts = image.u32(starts + at) if item == 1 else image.words[(starts + at) >> 3]
     np.cumsum(counts, out=edges[1:])
+    return edges
+
+
+def count_text(image: Image, starts: Offsets, at: int, trailer: int) -> Offsets:
+    """As `count_items`, of names that begin ``at`` bytes behind each start, and end at a NUL or at the trailer."""
+    edges = np.zeros(len(starts) + 1, np.int64)
+    compiled = core()
+    if compiled is not None:
+        compiled.count_text(image.data, starts, at, trailer, edges)
+        return edges
+    room = np.concatenate(([0], np.cumsum(image.sizes(starts) - trailer - at)))
+    nuls = np.flatnonzero(take_spans(image.data, starts, room, shift=at) == 0)
+    first = np.append(nuls, room[-1])[np.searchsorted(nuls, room[:-1])]
+    np.cumsum(np.minimum(first, room[1:]) - room[:-1], out=edges[1:])
     return edges
 
 

@@ -1,8 +1,8 @@
 """One copy out of a ring, as numpy sees it.
 
 Records are multiples of 8 bytes (K5), but what is inside them need not be: raw data begins behind a u32, and a corrupt
-count puts everything behind it anywhere. So numbers are read through views that begin at *every* byte, ``strides=(1,)``,
-which numpy indexes with any offset.
+count puts everything behind it anywhere. So numbers are read through views that begin at *every* byte,
+``strides=(1,)``, which numpy indexes with any offset.
 
 Eight bytes of zero stand behind the image: a number that is looked for right at its end is 0, and no check is needed
 before every look.
@@ -13,6 +13,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
+
+from perfring.columns.lazy import lazy
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,6 +27,8 @@ Bytes: TypeAlias = "NDArray[np.uint8]"
 
 PADDING: Final = 8
 """Bytes of zero behind an image."""
+_ZEROS: Final = bytes(PADDING)
+_U32, _U64 = np.dtype("=u4"), np.dtype("=u8")
 
 
 class Image:
@@ -36,28 +40,35 @@ class Image:
     Attributes:
         data: the same.
         length: without the padding.
-        words: the same as u64, as far as there are whole ones.
     """
-
-    __slots__ = ("_halves", "_words", "data", "length", "words")
 
     def __init__(self, data: Bytes) -> None:
         self.data = data
         self.length = len(data) - PADDING
-        self.words: NDArray[np.uint64] = data[: len(data) & ~7].view("=u8")
-        self._words: NDArray[np.uint64] = _at_every_byte(data, np.dtype("=u8"))
-        self._halves: NDArray[np.uint32] = _at_every_byte(data, np.dtype("=u4"))
 
     @classmethod
     def of(cls, *pieces: bytes | memoryview) -> Image:
         """A copy of these bytes, one piece behind the other."""
         data = np.empty(sum(map(len, pieces)) + PADDING, np.uint8)
-        end = 0
+        whole, end = data.data, 0
         for piece in pieces:
             begin, end = end, end + len(piece)
-            data[begin:end] = np.frombuffer(piece, np.uint8)
-        data[end:] = 0
+            whole[begin:end] = piece
+        whole[end:] = _ZEROS
         return cls(data)
+
+    @lazy
+    def words(self) -> NDArray[np.uint64]:
+        """The same as u64, as far as there are whole ones."""
+        return self.data[: len(self.data) & ~7].view(_U64)
+
+    @lazy
+    def _words(self) -> NDArray[np.uint64]:
+        return _at_every_byte(self.data, _U64)
+
+    @lazy
+    def _halves(self) -> NDArray[np.uint32]:
+        return _at_every_byte(self.data, _U32)
 
     def u64(self, at: Offsets) -> NDArray[np.uint64]:
         """The u64 at each of these offsets, `length` at most."""

@@ -1,7 +1,7 @@
 """Time order over CPUs on columns: as `perfring.ordering.TimeOrder`, with runs of records in place of records.
 
-What is released together is a *group*: one run of each ring, each sorted. Cutting a run at a time is one search in it; the
-runs of a group are merged only when somebody looks at them in order, and a single run never is.
+What is released together is a *group*: one run of each ring, each sorted. Cutting a run at a time is one search in it;
+the runs of a group are merged only when somebody looks at them in order, and a single run never is.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class ColumnOrder:
         self.late = 0
 
     def __len__(self) -> int:
-        return sum(run.count for run in [*self._waiting(), *(run for group in self.outbox for run in group)])
+        return sum(run.size for run in [*self._waiting(), *(run for group in self.outbox for run in group)])
 
     def batch(self, outgoing: list[Group], reason: Reason) -> Batch:
         """What was released, as a reader gets it."""
@@ -53,9 +53,11 @@ class ColumnOrder:
     def release(self, until: int | None = None) -> list[Group]:
         """The records not younger than ``until``; None releases everything. What is still in the outbox comes first."""
         waiting = self._waiting()
-        parts = [(run, run.without(run.count)) if until is None else run.split(until) for run in waiting]
-        released = tuple(first for first, _ in parts if first.count)
-        held_back = [rest for _, rest in parts if rest.count]
+        released, held_back = tuple(waiting), list[Run]()
+        if until is not None:
+            parts = [run.split(until) for run in waiting]
+            released = tuple(first for first, _ in parts if first.size)
+            held_back = [rest for _, rest in parts if rest.size]
         late, latest = self._count_late(released)
         outgoing = [*self.outbox, released] if released else self.outbox
         # In one statement, between the parts of which no signal handler runs: each record is in one place.

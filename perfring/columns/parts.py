@@ -1,8 +1,8 @@
 """What stands behind the numbers of fixed place: call chains, raw data, stacks, names ... for many records at once.
 
-A `Part` is asked for all records of a kind together: given where it begins in each, it says where its columns are, where
-the next part begins, and in which records it does not fit. The same answer checks the records when they are taken out of
-a ring, and finds the columns when somebody asks for them.
+A `Part` is asked for all records of a kind together: given where it begins in each, it says where its columns are,
+where the next part begins, and in which records it does not fit. The same answer checks the records when they are taken
+out of a ring, and finds the columns when somebody asks for them.
 
 Whatever a corrupt count says, no offset leaves its record: counts are cut to the room that is left, and the record is
 marked.
@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 
 from perfring.abi import PERF_FORMAT_GROUP, read_counter_names
-from perfring.columns.gather import take_spans
+from perfring.columns.gather import count_items, count_text, take_spans
+from perfring.columns.ragged import Ragged
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -76,7 +77,7 @@ class Found(NamedTuple):
 
     columns: dict[str, Span]
     behind: Offsets
-    fits: NDArray[np.bool_]
+    fits: NDArray[np.bool]
 
 
 class Rows(NamedTuple):
@@ -112,12 +113,28 @@ class Part:
         """Whether a record that has its least size can still be wrong here."""
         return True
 
+    @property
+    def quick(self) -> bool:
+        """Whether `gather` can be used."""
+        return False
+
+    def gather(self, image: Image, starts: Offsets, at: int, trailer: int) -> Ragged:
+        """The column, when this is the only part, in records that were checked.
+
+        Args:
+            image: where the records are.
+            starts: their first bytes.
+            at: where the part begins in each.
+            trailer: bytes at the end of each that are not the part's.
+        """
+        raise NotImplementedError
+
     def find(self, rows: Rows, at: Offsets) -> Found:
         """Where it is, when it begins at these offsets."""
         raise NotImplementedError
 
 
-def _counted(rows: Rows, at: Offsets, width: int, *, head: int = 8) -> tuple[Offsets, NDArray[np.bool_]]:
+def _counted(rows: Rows, at: Offsets, width: int, *, head: int = 8) -> tuple[Offsets, NDArray[np.bool]]:
     """A u64 count at each offset, of items of ``width`` bytes that begin ``head`` bytes behind it."""
     room = (rows.ends - at - head) // width
     counts = rows.image.u64(at)
@@ -125,7 +142,7 @@ def _counted(rows: Rows, at: Offsets, width: int, *, head: int = 8) -> tuple[Off
     return np.where(fits, counts.astype(np.int64), 0), fits
 
 
-def _within(rows: Rows, behind: Offsets, fits: NDArray[np.bool_]) -> tuple[Offsets, NDArray[np.bool_]]:
+def _within(rows: Rows, behind: Offsets, fits: NDArray[np.bool]) -> tuple[Offsets, NDArray[np.bool]]:
     inside = behind <= rows.ends
     return np.minimum(behind, rows.ends), fits & inside
 
@@ -141,7 +158,23 @@ class Number(Part):
         return Found({self.name: Span(_U64, at)}, behind, fits)
 
 
-class Chain(Part):
+class _Items(Part):
+    """A count and so many items."""
+
+    __slots__ = ()
+
+    @property
+    def quick(self) -> bool:
+        """The counts say all."""
+        return True
+
+    def gather(self, image: Image, starts: Offsets, at: int, trailer: int) -> Ragged:  # noqa: ARG002 - a sample's end
+        """The items."""
+        edges, dtype = count_items(image, starts, at, self.item), np.dtype(f"=u{self.item}")
+        return Ragged.laid_end_to_end(image.data, dtype, starts, edges, shift=at + self.head)
+
+
+class Chain(_Items):
     """PERF_SAMPLE_CALLCHAIN: a count and as many addresses."""
 
     __slots__ = ()
@@ -153,7 +186,7 @@ class Chain(Part):
         return Found({self.name: Span(_U64, at + 8, counts)}, np.minimum(at + 8 + 8 * counts, rows.ends), fits)
 
 
-class Raw(Part):
+class Raw(_Items):
     """PERF_SAMPLE_RAW: a u32 size and so many bytes, with the kernel's padding among them."""
 
     __slots__ = ()
@@ -168,7 +201,7 @@ class Raw(Part):
 
 
 class Stack(Part):
-    """PERF_SAMPLE_STACK_USER: a size, the bytes, and how many of them count; the last is left out when there are none."""
+    """PERF_SAMPLE_STACK_USER: a size, the bytes, and how many of them count, which is left out when there are none."""
 
     __slots__ = ()
 
@@ -221,7 +254,7 @@ class Registers(Part):
 
 @dataclass(frozen=True, slots=True)
 class Branches(Part):
-    """PERF_SAMPLE_BRANCH_STACK: a count, perhaps the hardware's index, the branches, perhaps a u64 of counts for each."""
+    """PERF_SAMPLE_BRANCH_STACK: a count, perhaps the PMU's index, the branches, perhaps a u64 of counts for each."""
 
     indexed: bool
     counted: bool
@@ -297,6 +330,15 @@ class Text(Part):
         lengths = np.minimum(first - edges[:-1], room)
         return Found({self.name: Span(_U8, at, lengths)}, rows.ends, at <= rows.ends)
 
+    @property
+    def quick(self) -> bool:
+        """A name is all that there is."""
+        return True
+
+    def gather(self, image: Image, starts: Offsets, at: int, trailer: int) -> Ragged:
+        """The bytes before the NUL."""
+        return Ragged.laid_end_to_end(image.data, _U8, starts, count_text(image, starts, at, trailer), shift=at)
+
 
 @dataclass(frozen=True, slots=True)
 class BuildIdName(Text):
@@ -333,7 +375,7 @@ class Counted(Part):
 
 @dataclass(frozen=True, slots=True)
 class Code(Part):
-    """The bytes of a TEXT_POKE: the old code, and right behind it the new; their lengths are u16, one behind the other."""
+    """The bytes of a TEXT_POKE: the old code, and right behind it the new; their lengths are two u16 in front."""
 
     lengths_at: int
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -98,7 +99,7 @@ class Ragged:
         """The bytes of each record's value."""
         data, item = self.values.tobytes(), self.values.dtype.itemsize
         edges = (self.offsets * item).tolist()
-        return [data[begin:end] for begin, end in zip(edges[:-1], edges[1:], strict=True)]
+        return [data[begin:end] for begin, end in pairwise(edges)]
 
     def text(self) -> list[str]:
         """Each value as a name: its bytes up to the first NUL; what is no UTF-8 survives as surrogates."""

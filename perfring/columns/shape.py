@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,8 @@ __all__ = ["Shape", "sample_shape", "side_band_shape"]
 
 _HEADER_SIZE = abi.HEADER.size
 _HEADER_FIELDS: tuple[tuple[str, Any, int], ...] = (("misc", "=u2", 4), ("size", "=u2", 6))
+_RING = ("cpu", "position")
+"""Columns that every record has, from the ring that it came out of."""
 _ONE_BY_ONE = (abi.PERF_RECORD_READ,)
 """Kinds that cannot be told from their own bytes alone: which counts a READ holds depends on who wrote it."""
 
@@ -67,16 +69,27 @@ class Shape:
     parts_at: int = 0
     format: TracepointFormat | None = None
     strict: bool = False
+    names: tuple[str, ...] = field(init=False)
+    """All columns."""
+    part_names: tuple[str, ...] = field(init=False)
+    """Those of the parts."""
+    single: p.Part | None = field(init=False)
+    """The only part, if its column can be gathered in one go."""
+
+    def __post_init__(self) -> None:
+        fixed = [name for name in self.fixed.names or () if name != "fields"]
+        payload = [] if self.format is None else [f"fields.{field.name}" for field in self.format.fields]
+        in_parts = [name for part in self.parts for name in part.names]
+        trailer = () if self.trailer is None else self.trailer.names or ()
+        quick = self.parts[0] if len(self.parts) == 1 and self.parts[0].quick else None
+        own = {"names": tuple(dict.fromkeys([*_RING, *fixed, *payload, *in_parts, *trailer]))}
+        for name, value in {**own, "part_names": tuple(in_parts), "single": quick}.items():
+            object.__setattr__(self, name, value)  # frozen
 
     @property
     def alone(self) -> p.Part | None:
         """The part behind the numbers, when there is just one, and the record ends with it."""
         return self.parts[0] if self.strict and len(self.parts) == 1 and self.parts[0].head else None
-
-    @property
-    def part_names(self) -> tuple[str, ...]:
-        """The columns of the parts."""
-        return tuple(name for part in self.parts for name in part.names)
 
     @property
     def text(self) -> frozenset[str]:
@@ -164,11 +177,11 @@ def _is_fixed(part: SamplePart) -> bool:
 def _numbers(fields: Iterable[Field], offset: int, rename: Any) -> tuple[list[tuple[str, Any, int]], int]:
     """Name, dtype and offset of each field that is not reserved, and the offset behind the last."""
     found: list[tuple[str, Any, int]] = []
-    for field in fields:
-        dtype = np.dtype(f"V{field.repeat}") if field.format == "s" else np.dtype(f"={field.format}")
-        width = dtype.itemsize * (field.repeat if isinstance(field.repeat, int) and field.format != "s" else 1)
-        if not field.reserved:
-            found.append((rename(field.name), dtype, offset))
+    for each in fields:
+        dtype = np.dtype(f"V{each.repeat}") if each.format == "s" else np.dtype(f"={each.format}")
+        width = dtype.itemsize * (each.repeat if isinstance(each.repeat, int) and each.format != "s" else 1)
+        if not each.reserved:
+            found.append((rename(each.name), dtype, offset))
         offset += width
     # IDENTIFIER and ID are the same number, and have the same name.
     return list({name: (name, dtype, at) for name, dtype, at in found}.values()), offset

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from perfring.columns import export
-from perfring.columns.gather import count_items, take_rows
+from perfring.columns.block import merged
+from perfring.columns.gather import take_rows
+from perfring.columns.lazy import lazy
 from perfring.columns.parts import Part, Rows, Span
 from perfring.columns.payload import dynamic_dtype, payload_dtype
 from perfring.columns.ragged import Ragged
@@ -19,15 +20,35 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from perfring.columns.block import Choice, Run
+    from perfring.columns.block import Choice, Group, Run
     from perfring.columns.image import Offsets
     from perfring.columns.shape import Shape
     from perfring.tracepoint import TracepointField
 
-__all__ = ["Columns", "Source"]
+__all__ = ["Columns", "Ranks", "Source"]
 
-_RING = ("cpu", "position")
 _PAYLOAD = "fields"
+
+
+class Ranks:
+    """Where in the batch each record of a group stands; found when it is asked for.
+
+    Args:
+        group: the runs.
+        base: the place in the batch of the first of its records.
+    """
+
+    def __init__(self, group: Group, base: int) -> None:
+        self._group = group
+        self._base = base
+
+    @lazy
+    def by_run(self) -> list[Offsets]:
+        """The ranks of each run's records."""
+        counts = [run.size for run in self._group]
+        ranks = np.empty(sum(counts), np.int64)
+        ranks[merged(self._group)] = np.arange(len(ranks)) + self._base
+        return np.split(ranks, np.cumsum(counts)[:-1])
 
 
 class Source(NamedTuple):
@@ -37,8 +58,9 @@ class Source(NamedTuple):
     code: int
     shape: Shape
     choice: Choice
-    ranks: Callable[[], Offsets]
-    """The place in the batch of each record of the run."""
+    number: int
+    """Of the run in its group."""
+    ranks: Ranks
 
     @property
     def starts(self) -> Offsets:
@@ -49,9 +71,9 @@ class Source(NamedTuple):
         """Their times, ascending."""
         return self.run.block.keys_of(self.code, self.choice)
 
-    def index(self) -> Offsets:
+    def places(self) -> Offsets:
         """Their places in the batch."""
-        return self.ranks()[self.run.block.places_of(self.code, self.choice) - self.run.low]
+        return self.ranks.by_run[self.number][self.run.block.places_of(self.code, self.choice) - self.run.low]
 
     def fixed(self) -> NDArray[Any]:
         """The numbers in front, and what else has a fixed place."""
@@ -60,6 +82,11 @@ class Source(NamedTuple):
     def ends(self) -> Offsets:
         """Where the records end, their trailers left out."""
         return self.starts + self.run.block.image.sizes(self.starts) - self.shape.trailer_bytes
+
+    def gather(self, part: Part) -> Ragged:
+        """The column of the only part."""
+        shape = self.shape
+        return part.gather(self.run.block.image, self.starts, shape.parts_at, shape.trailer_bytes)
 
     def spans(self) -> dict[str, Span]:
         """The columns of the parts."""
@@ -77,22 +104,23 @@ class Columns:
     """All records of one kind in a batch, in time order: ``batch.columns["sched:sched_switch"]``.
 
     ``columns[name]`` is a numpy array with one item a record, or a `Ragged` where the values have lengths of their own.
-    The names are those of the attributes of `perfring.records.Sample` and of the side-band records; ``fields.NAME`` is a
-    field of a tracepoint's payload, ``fields`` the structured array of all that have a fixed place.
+    The names are those of the attributes of `perfring.records.Sample` and of the side-band records; ``fields.NAME`` is
+    a field of a tracepoint's payload, ``fields`` the structured array of all that have a fixed place.
 
     Attributes:
         name: the event of samples, the kind of side-band records.
-        kind: as `Record.kind`.
-        names: of all columns.
     """
 
     def __init__(self, name: str, groups: Sequence[Sequence[Source]]) -> None:
         self._groups = groups
         self._shape = groups[0][0].shape
         self.name = name
-        self.kind = self._shape.kind
-        self._dynamic = {f"{_PAYLOAD}.{field.name}": field for field in _dynamic_fields(self._shape)}
         self._loaded: dict[str, NDArray[Any] | Ragged] = {}
+
+    @property
+    def kind(self) -> str:
+        """As `Record.kind`."""
+        return self._shape.kind
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -106,14 +134,10 @@ class Columns:
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)
 
-    @cached_property
+    @property
     def names(self) -> tuple[str, ...]:
         """The names of all columns."""
-        shape = self._shape
-        fixed = [name for name in shape.fixed.names or () if name != _PAYLOAD]
-        payload = [] if shape.format is None else [f"{_PAYLOAD}.{field.name}" for field in shape.format.fields]
-        trailer = () if shape.trailer is None else shape.trailer.names or ()
-        return tuple(dict.fromkeys([*_RING, *fixed, *payload, *self._part_names, *trailer]))
+        return self._shape.names
 
     def __getitem__(self, name: str) -> NDArray[Any] | Ragged:
         if name not in self._loaded:
@@ -158,15 +182,15 @@ class Columns:
         found = self[name]
         return name in self._shape.text or (not isinstance(found, Ragged) and found.dtype.kind == "S")
 
-    @cached_property
+    @lazy
     def rows(self) -> NDArray[Any]:
-        """A structured array of all that has a fixed place: a view of the copy out of the ring where that is possible."""
+        """A structured array of all that has a fixed place: a view of the copy out of the ring where it can be one."""
         return self._joined([[source.fixed() for source in group] for group in self._groups])
 
-    @cached_property
+    @lazy
     def index(self) -> Offsets:
         """Which place in the batch each record has: ``batch[columns.index[i]]`` is record ``i`` of these columns."""
-        return self._joined([[source.index() for source in group] for group in self._groups])
+        return self._joined([[source.places() for source in group] for group in self._groups])
 
     @property
     def fields(self) -> NDArray[Any]:
@@ -191,41 +215,38 @@ class Columns:
 
     def _load(self, name: str) -> NDArray[Any] | Ragged:
         shape = self._shape
-        if name in self._dynamic:
-            return self._load_dynamic(self._dynamic[name])
+        for field in _dynamic_fields(shape):
+            if name == f"{_PAYLOAD}.{field.name}":
+                return self._load_dynamic(field)
         if name in (shape.fixed.names or ()):
             found: NDArray[Any] = self.rows[name]
             return found
-        if name in _RING:
+        if name in ("cpu", "position"):
             return self._joined([[_of_ring(source, name) for source in group] for group in self._groups])
         if shape.format is not None and name == _PAYLOAD:
             return self._payload
         if name.startswith(f"{_PAYLOAD}.") and name in self.names:
-            field: NDArray[Any] = self.fields[name.removeprefix(f"{_PAYLOAD}.")]
-            return field
+            of_payload: NDArray[Any] = self.fields[name.removeprefix(f"{_PAYLOAD}.")]
+            return of_payload
         if shape.trailer is not None and name in (shape.trailer.names or ()):
             trailer: NDArray[Any] = self._trailer[name]
             return trailer
-        if name in self._part_names:
+        if name in self._shape.part_names:
             return self._load_part(name)
         raise KeyError(f"{self.name!r} has no column {name!r}; it has {', '.join(self.names)}")
 
-    @cached_property
+    @lazy
     def _spans(self) -> list[list[dict[str, Span]]]:
         return [[source.spans() for source in group] for group in self._groups]
 
-    @property
-    def _part_names(self) -> tuple[str, ...]:
-        return self._shape.part_names
-
-    @cached_property
+    @lazy
     def _trailer(self) -> NDArray[Any]:
-        trailer = self._shape.trailer
+        trailer = self._shape.trailer or np.dtype([])
         return self._joined(
             [[take_rows(source.run.block.image.data, trailer, source.ends()) for source in g] for g in self._groups]
         )
 
-    @cached_property
+    @lazy
     def _payload(self) -> NDArray[Any]:
         """The payload where something of no fixed length stands before it."""
         dtype = payload_dtype(self._shape.format) if self._shape.format is not None else np.dtype([])
@@ -240,9 +261,9 @@ class Columns:
         )
 
     def _load_part(self, name: str) -> NDArray[Any] | Ragged:
-        alone = self._shape.alone
-        if alone is not None:  # nothing else has to be found before
-            return self._joined_ragged([[_alone_items(source, alone) for source in group] for group in self._groups])
+        single = self._shape.single
+        if single is not None:  # nothing else has to be found before
+            return self._joined_ragged([[source.gather(single) for source in group] for group in self._groups])
         first = self._spans[0][0][name]
         found = [
             [(source, spans[name]) for source, spans in zip(group, measured, strict=True)]
@@ -258,27 +279,53 @@ class Columns:
             found.append([_dynamic(s, field, spans["raw"]) for s, spans in zip(group, measured, strict=True)])
         return self._joined_ragged(found)
 
-    @cached_property
+    @lazy
     def _orders(self) -> list[Offsets | None]:
-        """How the sources of each group are merged; None where there is one."""
-        found: list[Offsets | None] = []
-        for group in self._groups:
-            keys = [source.keys() for source in group] if len(group) > 1 else []
-            found.append(np.argsort(np.concatenate(keys), kind="stable") if keys else None)
-        return found
+        """How the sources of each group are merged; None where each is later than the one before."""
+        return [_merging_order(group) for group in self._groups]
 
     def _joined(self, groups: list[list[NDArray[Any]]]) -> NDArray[Any]:
-        pieces = [
-            pieces[0] if order is None else np.concatenate(pieces)[order]
-            for pieces, order in zip(groups, self._orders, strict=True)
-        ]
-        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+        if len(groups) == 1 and len(groups[0]) == 1:
+            return groups[0][0]
+        pieces: list[NDArray[Any]] = []
+        for group, order in zip(groups, self._orders, strict=True):
+            # Put in order while the items are still without fields, for the same reason.
+            pieces += group if order is None else [_one_behind_the_other(group)[order].view(group[0].dtype)]
+        return pieces[0] if len(pieces) == 1 else _one_behind_the_other(pieces).view(pieces[0].dtype)
 
     def _joined_ragged(self, groups: list[list[Ragged]]) -> Ragged:
-        return Ragged.joined(
-            pieces[0] if order is None else Ragged.joined(pieces).taken(order)
-            for pieces, order in zip(groups, self._orders, strict=True)
-        )
+        if len(groups) == 1 and len(groups[0]) == 1:
+            return groups[0][0]
+        pieces: list[Ragged] = []
+        for group, order in zip(groups, self._orders, strict=True):
+            pieces += group if order is None else [Ragged.joined(group).taken(order)]
+        return Ragged.joined(pieces)
+
+
+def _merging_order(group: Sequence[Source]) -> Offsets | None:
+    keys = [source.keys() for source in group] if len(group) > 1 else []
+    if all(earlier[-1] <= later[0] for earlier, later in pairwise(keys)):
+        return None
+    # Sorted runs, one behind the other, are what a stable sort merges fastest.
+    return np.argsort(np.concatenate(keys), kind="stable")
+
+
+def _one_behind_the_other(pieces: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """As numpy's concatenate; items with fields as items without, for it would copy them field by field."""
+    if pieces[0].dtype.names is None:
+        return np.concatenate(pieces)
+    blank = np.dtype(f"V{pieces[0].dtype.itemsize}")
+    joined = np.empty(sum(map(len, pieces)), blank)
+    end = 0
+    for piece in pieces:
+        begin, end = end, end + len(piece)
+        joined[begin:end] = _blank(piece, blank)
+    return joined
+
+
+def _blank(piece: NDArray[Any], blank: np.dtype[Any]) -> NDArray[Any]:
+    # A view of another type wants contiguous items only where their size differs.
+    return piece if piece.dtype == blank else piece.view(blank)
 
 
 def _of_ring(source: Source, name: str) -> NDArray[Any]:
@@ -295,12 +342,6 @@ def _words(source: Source, span: Span) -> NDArray[Any]:
 def _items(source: Source, span: Span) -> Ragged:
     counts = np.zeros(0, np.int64) if span.counts is None else span.counts
     return Ragged.gathered(source.run.block.image.data, span.dtype, span.starts, counts)
-
-
-def _alone_items(source: Source, part: Part) -> Ragged:
-    image, starts, at = source.run.block.image, source.starts, source.shape.parts_at
-    edges = count_items(image, starts, at, part)
-    return Ragged.laid_end_to_end(image.data, np.dtype(f"=u{part.item}"), starts, edges, shift=at + part.head)
 
 
 def _dynamic_fields(shape: Shape) -> list[TracepointField]:

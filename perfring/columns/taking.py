@@ -58,8 +58,8 @@ class ColumnTaker:
         """
         catalogue = self._current()
         walked = _checked(image, catalogue, walk(image, catalogue))
-        if ODD in walked.groups:
-            walked = self._look_at_odd(image, walked, cpu, position, on_bad)
+        if ODD in walked.groups and walked.starts is not None:
+            walked = self._look_at_odd(image, walked, walked.starts, cpu=cpu, position=position, on_bad=on_bad)
         end, length = walked.end, image.length
         if end < length and (final or is_corrupt(image.data[end:length].tobytes(), 0)):
             rest = image.data[end:length].tobytes()
@@ -77,23 +77,32 @@ class ColumnTaker:
         return self._catalogue
 
     def _look_at_odd(
-        self, image: Image, walked: Walked, cpu: int, position: int, on_bad: Callable[[BadRecord], None]
+        self,
+        image: Image,
+        walked: Walked,
+        starts: Offsets,
+        *,
+        cpu: int,
+        position: int,
+        on_bad: Callable[[BadRecord], None],
     ) -> Walked:
         """Decodes the records that have no shape one by one; the bad ones among them are reported and left out."""
-        keys, sound = np.array(walked.keys), np.ones(len(walked.keys), np.bool_)
+        keys, sound = np.array(walked.keys), np.ones(len(walked.keys), np.bool)
         for place in walked.groups[ODD].rows.tolist():
-            found = self._try(image, int(walked.starts[place]), cpu, position)
+            found = self._try(image, int(starts[place]), cpu, position)
             if isinstance(found, Record):
                 keys[place] = -1 if found.time is None else min(found.time, _LATEST)
             else:
                 sound[place] = False
                 on_bad(found)
         keys, renumbered = keys[sound], np.cumsum(sound) - 1
-        groups = {code: Group(renumbered[rows], table) for code, (rows, table) in walked.groups.items() if code != ODD}
+        groups = {
+            code: Group(group.table, renumbered[group.rows]) for code, group in walked.groups.items() if code != ODD
+        }
         kept = walked.groups[ODD].rows[sound[walked.groups[ODD].rows]]
         if len(kept):
-            groups[ODD] = Group(renumbered[kept], np.zeros(len(kept), np.dtype([])))
-        return Walked(walked.end, keys, is_ascending(keys), walked.starts[sound], groups)
+            groups[ODD] = Group(np.zeros(len(kept), np.dtype([])), renumbered[kept])
+        return Walked(walked.end, keys, is_ascending(keys), starts[sound], groups)
 
     def _try(self, image: Image, start: int, cpu: int, position: int) -> Record | BadRecord:
         size = int(image.sizes(np.array([start]))[0])
@@ -111,7 +120,7 @@ def _checked(image: Image, catalogue: Catalogue, walked: Walked) -> Walked:
     """Looks at the parts of all records that have several; those that do not fit get another code."""
     for code in catalogue.checked:
         shape, group = catalogue.shapes[code], walked.groups.get(code)
-        if shape is None or group is None:
+        if shape is None or group is None or walked.starts is None:
             continue
         fits, payload_fits = _fitting(image, shape, walked.starts[group.rows])
         if not fits.all() or not payload_fits.all():
@@ -122,11 +131,11 @@ def _checked(image: Image, catalogue: Catalogue, walked: Walked) -> Walked:
     return walked
 
 
-def _fitting(image: Image, shape: Shape, starts: Offsets) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _fitting(image: Image, shape: Shape, starts: Offsets) -> tuple[NDArray[np.bool], NDArray[np.bool]]:
     """Which records are what their event writes, and in which of them the payload fits the tracepoint's format."""
     rows = Rows(image, starts, starts + image.sizes(starts) - shape.trailer_bytes)
     at = starts + shape.parts_at
-    fits = payload_fits = np.ones(len(starts), np.bool_)
+    fits = payload_fits = np.ones(len(starts), np.bool)
     for part in shape.parts:
         found = part.find(rows, at)
         fits, at = fits & found.fits, found.behind

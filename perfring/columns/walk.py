@@ -1,7 +1,8 @@
 """Finding the records of an image: where each begins, what it is, and when it happened.
 
-Where a record ends, only its own header tells, so the boundaries seem to be found one after the other, at 119 ns each in
-Python. Two ways are faster, and both are exact (docs/performance.md has what was tried besides, and lost):
+Where a record ends, only its own header tells, so the boundaries seem to be found one after the other, which costs a
+loop in Python more than all the rest. Two ways are faster, and both are exact (docs/performance.md has what was tried
+besides, and lost):
 
 *Uniform.* A busy ring often holds one event's samples, all of one size. Then headers, ids and sizes lie a fixed stride
 apart, and one comparison each over strided views proves it. Nothing is copied: the columns are views of the image.
@@ -19,6 +20,8 @@ from __future__ import annotations
 
 import sys
 from bisect import bisect_left
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -61,16 +64,26 @@ _TYPE_AND_SIZE: Final = _as_word(0xFFFF_FFFF, 0xFFFF)
 _LATEST: Final = np.uint64((1 << 63) - 1)
 
 
-class Group(NamedTuple):
+class Group:
     """The records of one code.
 
-    Attributes:
-        rows: their numbers, ascending.
+    Args:
         table: of each all that has a fixed place: `Shape.fixed`.
+        rows: their numbers, ascending; or what makes them when somebody asks: most of the time nobody does.
     """
 
-    rows: Offsets
-    table: NDArray[Any]
+    __slots__ = ("_rows", "table")
+
+    def __init__(self, table: NDArray[Any], rows: Offsets | Callable[[], Offsets]) -> None:
+        self.table = table
+        self._rows = rows
+
+    @property
+    def rows(self) -> Offsets:
+        """Their numbers, ascending."""
+        if callable(self._rows):
+            self._rows = self._rows()
+        return self._rows
 
 
 class Walked(NamedTuple):
@@ -80,7 +93,7 @@ class Walked(NamedTuple):
         end: behind the last whole record; what follows is cut off, or makes no sense.
         keys: the time of each in nanoseconds, -1 where it has none.
         ascending: the times are.
-        starts: the offset of each.
+        starts: the offset of each; None where they lie ``stride`` apart.
         groups: the records by code; those of `ODD` must be looked at one by one.
         stride: bytes of every record, when all are alike; else 0. There is one group then.
     """
@@ -88,7 +101,7 @@ class Walked(NamedTuple):
     end: int
     keys: NDArray[np.int64]
     ascending: bool
-    starts: Offsets
+    starts: Offsets | None
     groups: dict[int, Group]
     stride: int = 0
 
@@ -105,18 +118,17 @@ def walk(image: Image, catalogue: Catalogue) -> Walked:
     compiled = core()
     if compiled is None:
         return _walk_uniform(image, catalogue) or _walk_linked(image, catalogue)
-    end, stride, ascending, code, starts, keys, rows, tables, groups = compiled.walk(
+    end, stride, ascending, code, starts, codes, keys, tables = compiled.walk(
         image.data, image.length, *catalogue.tables
     )
     if stride:
         times = image.strided(_TIME, int(catalogue.time_at[code]), stride, end // stride)
         return _uniform(image, catalogue, code, stride, times, ascending=bool(ascending))
-    found = {}
-    for kind, first, last, table in groups:
+    found, every = {}, np.frombuffer(codes, np.uint16)
+    for kind, table in tables.items():
         shape = catalogue.shapes[kind]
-        dtype = _NOTHING if shape is None else shape.fixed
-        numbers = np.frombuffer(rows, np.int64, last - first, first * 8)
-        found[kind] = Group(numbers, np.ndarray((last - first,), dtype, tables, table))
+        rows = np.zeros(0, _NOTHING) if shape is None else np.frombuffer(table, shape.fixed)
+        found[kind] = Group(rows, partial(_numbers_of, kind, every))
     return Walked(end, np.frombuffer(keys, np.int64), bool(ascending), np.frombuffer(starts, np.int64), found)
 
 
@@ -126,7 +138,7 @@ def grouped(image: Image, catalogue: Catalogue, starts: Offsets, codes: NDArray[
     for code in np.flatnonzero(np.bincount(codes)).tolist():
         shape, rows = catalogue.shapes[code], np.flatnonzero(codes == code)
         table = np.zeros(len(rows), _NOTHING) if shape is None else take_rows(image.data, shape.fixed, starts[rows])
-        found[code] = Group(rows, table)
+        found[code] = Group(table, rows)
     return found
 
 
@@ -135,9 +147,8 @@ def _uniform(
 ) -> Walked:
     count, shape = len(keys), catalogue.shapes[code]
     assert shape is not None
-    rows = np.arange(count)
-    group = Group(rows, image.strided(shape.fixed, 0, stride, count))
-    return Walked(count * stride, keys, ascending, rows * stride, {code: group}, stride)
+    group = Group(image.strided(shape.fixed, 0, stride, count), partial(_numbers_up_to, count))
+    return Walked(count * stride, keys, ascending, None, {code: group}, stride)
 
 
 def _walk_uniform(image: Image, catalogue: Catalogue) -> Walked | None:
@@ -184,6 +195,14 @@ class _Strides:
         return bool((counts == (self._size - at - part.head) // part.item).all())
 
 
+def _numbers_of(code: int, codes: NDArray[np.uint16]) -> Offsets:
+    return np.flatnonzero(codes == code)
+
+
+def _numbers_up_to(count: int) -> Offsets:
+    return np.arange(count)
+
+
 def _cut_off(image: Image, end: int, size: int) -> bool:
     """Whether there is nothing behind the last record but another one of this size, cut off."""
     if image.length - end < _HEADER.size:
@@ -218,7 +237,7 @@ def _boundaries(image: Image) -> tuple[Offsets, int]:
     ends = candidates + (image.data[: words << 3].view("=u2")[3::4][candidates] >> 3)
     if not (ends[:-1] == candidates[1:]).all():
         # Most of what only looks like a header is the end of nothing.
-        ending = np.zeros(words + _LARGEST_WORDS, np.bool_)
+        ending = np.zeros(words + _LARGEST_WORDS, np.bool)
         ending[ends] = ending[0] = True
         kept = ending[candidates]
         candidates, ends = candidates[kept], ends[kept]
@@ -273,11 +292,12 @@ def _classify_others(
     misc = image.data[: image.length & ~7].view("=u2")[2::4][places]
     by_build_id = (types == abi.PERF_RECORD_MMAP2) & ((misc & abi.PERF_RECORD_MISC_MMAP_BUILD_ID) != 0)
     rows = np.where((types < SIDE_TYPES) & (types > 0), np.where(by_build_id, 0, types), SIDE_TYPES - 1)
-    return catalogue.side_codes[slots, rows]
+    codes: NDArray[np.uint16] = catalogue.side_codes[slots, rows]
+    return codes
 
 
 def _recoded(
-    catalogue: Catalogue, codes: NDArray[np.uint16], sizes: Offsets, wrong: NDArray[np.bool_]
+    catalogue: Catalogue, codes: NDArray[np.uint16], sizes: Offsets, wrong: NDArray[np.bool]
 ) -> NDArray[np.uint16]:
     """Codes for records of the wrong size: that of samples whose payload does not fit the format, or `ODD`."""
     short = wrong & (sizes < catalogue.least[codes])

@@ -1,16 +1,18 @@
 """The picture for a terminal: block characters, whose meaning is in place and shape, with or without colour.
 
-a late reader · linux 6.18.44 · 93 records lost
-CPU 0: 4,096 bytes, watermark 2,048
-   4 KiB ┤      ▃████▂       ▃████      each column is the fullest moment of its span of time
- W 2,048 ┤╌╌╌╌▃███████╌╌╌╌╌▃███████     the watermark, wherever the fill is lower
-       0 ┤▁▃▆█████████▁▃▆██████████
-    lost │       ✖✖✖✖       ✖✖✖✖        a lane for each kind of event
-   woken │    ▲      ▲    ▲      ▲
- drained │           ▼           ▼
- latency │▇▆▅▄▃▃▂▂▂▁▁▇▆▅▄▃▃▂▂▂▁▁        the longest wait of the records written in that span
-         └──────────────────────────
-          0                     4 ms
+::
+
+    a late reader · linux 6.18.44 · 93 records lost
+    CPU 0: 4,096 bytes, watermark 2,048
+       4 KiB ┤      ▃████▂       ▃████      each column is the fullest moment of its span of time
+     W 2,048 ┤╌╌╌╌▃███████╌╌╌╌╌▃███████     the watermark, wherever the fill is lower
+           0 ┤▁▃▆█████████▁▃▆██████████
+        lost │       ✖✖✖✖       ✖✖✖✖        a lane for each kind of event
+       woken │    ▲      ▲    ▲      ▲
+     drained │           ▼           ▼
+     latency │▇▆▅▄▃▃▂▂▂▁▁▇▆▅▄▃▃▂▂▂▁▁        the longest wait of the records written in that span
+             └──────────────────────────
+              0                     4 ms
 """
 
 from __future__ import annotations

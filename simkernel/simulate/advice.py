@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
+from perfring.advice import MANY_WAKEUPS, power_of_two_pages
 from perfring.geometry import Outcome
 from simkernel.simulate.readers import READERS
 
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["advice"]
 
-_MANY_WAKES: Final = 1000.0
-"""For each CPU and second: more than a timer tick."""
 _WORTH_IT: Final = 4
 _FULL: Final = 0.98
 _WORK_TOO: Final = 1.25
@@ -84,8 +83,7 @@ def _arriving(result: Result, seconds: float) -> int:
 def _pages_for(result: Result, seconds: float) -> int:
     """A power of two, and more than there are."""
     needed = result.verdict.kernel_watermark + _arriving(result, seconds)
-    pages = max(needed // result.scenario.page_size + 1, result.scenario.pages + 1)
-    return 1 << (pages - 1).bit_length()
+    return power_of_two_pages(max(needed, result.verdict.ring_bytes) + 1, result.scenario.page_size)
 
 
 def _about_waiting(result: Result) -> Iterator[str]:
@@ -102,7 +100,7 @@ def _about_waiting(result: Result) -> Iterator[str]:
             "Between two bursts the end of a burst lies below the watermark and waits: a latency bound (latency = "
             "'10ms', with_max_latency(0.01)) delivers it."
         )
-    if result.wakes_per_second > _MANY_WAKES * scenario.cpus and not result.stalled:
+    if result.wakes_per_second > MANY_WAKEUPS * scenario.cpus and not result.stalled:
         raised = min(verdict.kernel_watermark * _WORTH_IT, verdict.largest_safe)
         if raised > verdict.kernel_watermark:
             fewer = result.wakes_per_second * verdict.kernel_watermark / raised

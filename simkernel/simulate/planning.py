@@ -13,6 +13,7 @@ from perfring.events import BpfOutputEvents, SoftPageFaultEvents, TracepointEven
 from perfring.geometry import Verdict, watermark_verdict
 from perfring.record_sizes import RecordSizes
 from simkernel.simulate.readers import READERS
+from simkernel.simulate.recorded import recorded_payloads, recorded_programs
 from simkernel.simulate.scenario import AUTO, BURST_SPEED, Scenario, ScenarioError
 from simkernel.tasks import Spend
 from simkernel.workload import Emit, bursty, constant, getppid, poisson
@@ -50,8 +51,9 @@ class Prepared:
 
 def spawn_writers(scenario: Scenario, kernel: SimKernel) -> list[Actor]:
     """A task on each CPU of the scenario, which begins as soon as anybody waits."""
-    program = _program(scenario)
-    return [kernel.spawn(program, cpu=cpu, comm=scenario.event) for cpu in range(scenario.cpus)]
+    alike = scenario.recording is None
+    programs = [_program(scenario)] * scenario.cpus if alike else recorded_programs(scenario)
+    return [kernel.spawn(program, cpu=cpu, comm=scenario.event) for cpu, program in enumerate(programs)]
 
 
 def _program(scenario: Scenario) -> Workload:
@@ -138,10 +140,19 @@ def _with_watermark(plan: SessionPlan, watermark: int, latency: float | None) ->
 def _sizes(scenario: Scenario, plan: SessionPlan, kernel: SimKernel) -> tuple[tuple[int, int], int]:
     """Of this very stream; a session must reckon with whatever a BPF program might put out."""
     sizes = RecordSizes.of(plan.events, kernel)
-    if scenario.payload is None:
+    payloads = _payloads(scenario)
+    if not payloads:
         return (sizes.smallest, sizes.largest), sizes.lost
     empty = record_bytes(plan.events[0].attr)[PERF_RECORD_SAMPLE][0]
-    payloads = [scenario.payload] if isinstance(scenario.payload, int) else list(scenario.payload)
     # PERF_SAMPLE_RAW is a u32 with the size, the payload, and zeros up to a multiple of 8 (K35).
     largest, smallest = (empty - 8 + (4 + wanted(payloads) + 7) // 8 * 8 for wanted in (max, min))
     return (smallest, largest), sizes.lost
+
+
+def _payloads(scenario: Scenario) -> list[int]:
+    """What the program puts out, if there is one."""
+    if scenario.recording is not None:
+        return recorded_payloads(scenario)
+    if scenario.payload is None:
+        return []
+    return [scenario.payload] if isinstance(scenario.payload, int) else list(scenario.payload)

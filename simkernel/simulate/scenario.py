@@ -17,8 +17,8 @@ AUTO: Final = "auto"
 """The watermark that is the largest safe one for the scenario's records."""
 EVENTS: Final = ("getppid", "page-fault", "bpf")
 """What is recorded: a tracepoint, minor page faults, or the output of a BPF program."""
-PATTERNS: Final = ("steady", "random", "bursty")
-"""When: at equal distances, independently of each other, or in bursts."""
+PATTERNS: Final = ("steady", "random", "bursty", "recorded")
+"""When: at equal distances, independently of each other, in bursts, or as it was recorded once."""
 BURST_SPEED: Final = 10
 """How much faster than on average events come in a burst."""
 
@@ -77,6 +77,8 @@ class Scenario:
         payload: for ``event="bpf"`` the bytes that the program puts out, or a mix as ``{bytes: weight}``.
         pattern: one of `PATTERNS`.
         rate: events per second on each CPU, on average.
+        recording: for ``pattern="recorded"`` a perf.data file: each of its records is played on its CPU, at its time,
+            as BPF output of its size. `recorded` makes such a scenario; its ``rate`` is for the advice alone.
         burst: events in one burst, for ``pattern="bursty"``; they come `BURST_SPEED` times as fast as on average.
         lifetime: the tasks exit after so long, and the events are those of the tasks; None: the events of the CPUs.
         reader: one of `simkernel.simulate.READERS`.
@@ -103,6 +105,7 @@ class Scenario:
     payload: int | Mapping[int, float] | None = None
     pattern: str = "steady"
     rate: float = 10_000.0
+    recording: str | None = None
     burst: int | None = None
     lifetime: float | None = None
     reader: str = "perfring"
@@ -127,7 +130,8 @@ class Scenario:
         self._check_together()
 
     def _check_together(self) -> None:
-        if (self.payload is not None) != (self.event == "bpf"):
+        self._check_recording()
+        if (self.payload is not None) != (self.event == "bpf" and self.recording is None):
             what = "it goes with event = 'bpf' alone" if self.payload is not None else "'bpf' needs one, such as 64"
             _refuse("payload", self.payload, what)
         if (self.burst is not None) != (self.pattern == "bursty"):
@@ -148,6 +152,17 @@ class Scenario:
         if self.period is not None and self.period >= self.duration:
             _refuse("period", self.period, f"it never looks: it must be below the duration, {self.duration:g} s")
         self._check_extent()
+
+    def _check_recording(self) -> None:
+        if (self.recording is not None) != (self.pattern == "recorded"):
+            what = (
+                "it goes with pattern = 'recorded' alone" if self.recording is not None else "'recorded' needs a file"
+            )
+            _refuse("recording", self.recording, what)
+        if self.recording is not None and self.event != "bpf":
+            _refuse("event", self.event, "a recording is played as BPF output: it must be 'bpf'")
+        if self.recording is not None and self.payload is not None:
+            _refuse("payload", self.payload, "the recording has the sizes; leave it out")
 
     def _check_extent(self) -> None:
         events = self.rate * self.duration * self.cpus
@@ -264,6 +279,7 @@ _CHECKS: Final[dict[str, Callable[[object], Any]]] = {
     "payload": _payload,
     "pattern": _one_of(*PATTERNS),
     "rate": _rate,
+    "recording": _text,
     "burst": _whole(1, 1_000_000),
     "lifetime": _seconds(open_below=True),
     "reader": _one_of(*READERS),

@@ -81,7 +81,7 @@ def test_the_engine_in_use_is_named(name: str, capsys: pytest.CaptureFixture[str
         main(["doctor"])
         main(["doctor", "--json"])
     out = capsys.readouterr().out
-    assert {"compiled": "by the compiled engine.", "python": "by the engine in Python: slower"}[name] in out
+    assert {"compiled": "compiled: batches as columns", "python": "batches as columns take"}[name] in out
     assert f'"engine": "{name}"' in out
 
 

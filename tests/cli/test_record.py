@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import resource
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from struct import pack
@@ -14,7 +13,6 @@ import pytest
 
 from perfring import abi
 from perfring.cli import main, record
-from perfring.cli._child import Command, CommandNotStarted
 from perfring.cli._choices import Choices
 from perfring.cli._json import JsonLines
 from perfring.cli._lines import Lines, Names, printable
@@ -75,6 +73,7 @@ def _sample(layout: EventLayout, **values: Any) -> Sample:
         ("--filter x", "'x'"),
         ("-e a:b,c:d --filter x", "a:b, c:d"),
         ("-e a:b --filter x --filter y", "'y'"),
+        ("--json -o x.data", "x.data is a file for perf"),
     ],
 )
 def test_wrong_usage_is_refused_with_the_value(
@@ -147,43 +146,6 @@ def test_a_stall_that_nothing_bounds_is_warned_of(
 ) -> None:
     _plan(made, "--pages 1 --watermark 4095 --max-latency none")
     assert capsys.readouterr().err.startswith("perfring: warning: a wakeup watermark of 4095 bytes")
-
-
-# Commands.
-
-
-def _status(script: str) -> int:
-    with Command(["/bin/sh", "-c", script]) as command:
-        command.release()
-        return command.wait()
-
-
-@pytest.mark.parametrize(("script", "status"), [("exit 0", 0), ("exit 7", 7), ("kill -9 $$", 137)])
-def test_exit_status_of_a_command_is_the_shells(script: str, status: int) -> None:
-    assert _status(script) == status
-
-
-@pytest.mark.parametrize(("name", "status"), [("no-such-command", 127), ("/no/such", 127), ("/etc/passwd", 126)])
-def test_command_that_cannot_run_is_named_with_the_shells_status(name: str, status: int) -> None:
-    with Command([name]) as command, pytest.raises(CommandNotStarted) as caught:
-        command.release()
-    assert (caught.value.filename, caught.value.status) == (name, status)
-
-
-def test_command_that_was_never_released_leaves_nothing(tmp_path: Path) -> None:
-    with Command(["/bin/touch", str(tmp_path / "ran")]):
-        pass
-    assert not (tmp_path / "ran").exists()
-
-
-def test_command_gets_the_signals_that_python_ignores() -> None:
-    assert _status("kill -PIPE $$; exit 0") == 128 + signal.SIGPIPE
-
-
-def test_command_ends_with_its_recording() -> None:
-    with Command(["/bin/sleep", "1000"]) as command:
-        command.release()
-        assert command.finish() == 128 + signal.SIGTERM
 
 
 # Lines of JSON.

@@ -17,6 +17,8 @@ import pytest
 
 from perfring.cli import main
 from simkernel.simulate import BUILT_IN, READERS
+from tests.unit.perfdata_encoder import a_sample, attr, file, saved
+from tests.unit.test_perfdata_reader import RAW
 
 CALM = "pages = 2\nwatermark = 4096\nrate = 4000\ncpus = 1\nduration = 0.1\n"
 Simulate = Callable[..., int]
@@ -341,3 +343,41 @@ def test_the_command_is_loaded_without_the_simulator() -> None:
     code = "import sys, perfring.cli.simulate; sys.exit('simkernel.simulate' in sys.modules)"
     assert importlib.util.find_spec("simkernel.simulate")
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# Recorded traffic.
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> str:
+    """400 records of 64 bytes, a millisecond apart."""
+    events = [(attr(RAW), (7,))]
+    records = b"".join(a_sample(1000 + number * 10**6, form=RAW, raw=bytes(28)) for number in range(400))
+    return saved(tmp_path, file(records, events=events))
+
+
+def test_a_recording_that_would_not_have_lost_exits_with_0(recording: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _simulate("--replay", recording, "--pages", "1", "--watermark", "2048") == 0
+    text = _words(capsys.readouterr().out)
+    assert "400 records as they were recorded" in text
+    assert "lost 0 of 400" in text
+
+
+def test_a_recording_that_would_have_lost_exits_with_1(recording: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _simulate("--replay", recording, "--pages", "1", "--watermark", "2048", "--set", "delay=60ms") == 1
+    assert "LOSES RECORDS" in capsys.readouterr().out
+
+
+def test_the_best_watermark_for_a_recording_is_found(recording: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _simulate("--replay", recording, "--pages", "1", "--sweep", "watermark", "--jobs", "1", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["best"]["lost"] == 0
+
+
+def test_a_recording_and_a_scenario_exclude_each_other(recording: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _simulate("steady", "--replay", recording) == 2
+    assert "'steady'" in _words(capsys.readouterr().err)
+
+
+def test_what_is_no_recording_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _simulate("--replay", _file(tmp_path, CALM)) == 1
+    assert "not a perf.data file" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,7 @@ def assert_columns_say_the_same(batch: ColumnBatch) -> None:
     records = list(batch)
     seen = {id(record) for record in batch.others}
     for columns in batch.columns.values():
+        assert (np.diff(columns.index) > 0).all()  # in the order of the batch
         rows = [records[place] for place in columns.index.tolist()]
         seen |= {id(record) for record in rows}
         assert len(rows) == len(columns)
@@ -119,16 +121,17 @@ def read_of(record: Record, name: str) -> Any:
 
 
 def lengths_of(record: Any, name: str) -> int:
-    lengths = {
+    lengths: dict[str, Callable[[], int]] = {
         "nr_namespaces": lambda: len(record.namespaces),
         "old_len": lambda: len(record.old),
         "new_len": lambda: len(record.new),
         "build_id_size": lambda: len(record.build_id),
     }
-    return lengths[name]()
+    found: int = lengths[name]()
+    return found
 
 
-DERIVED = {
+DERIVED: dict[str, Callable[[Any], Any]] = {
     "user_stack_used": lambda record: record.user_stack.dynamic_size,
     "user_regs_abi": lambda record: record.user_regs.abi,
     "intr_regs_abi": lambda record: record.intr_regs.abi,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -82,7 +82,8 @@ def any_events(draw: st.DrawFn) -> tuple[dict[int, Form], bytes]:
     for _ in range(draw(st.integers(0, 8))):
         event_id = draw(st.sampled_from(ids))
         values = draw(values_of(events[event_id])) | {"id": event_id}
-        pieces.append(draw(st.sampled_from([sample, side_band]))(events[event_id], values))
+        make: Callable[[Form, dict[str, Any]], bytes] = draw(st.sampled_from([sample, side_band]))
+        pieces.append(make(events[event_id], values))
     return events, b"".join(pieces)
 
 
@@ -109,7 +110,8 @@ def side_band(form: Form, values: dict[str, Any]) -> bytes:
         record(22, bytes(16) + behind),
         record(8, u32(1) + u32(2) + u64(3) * 5 + behind),
     ]
-    return kinds[values["period"] % len(kinds)]
+    chosen: int = values["period"] % len(kinds)
+    return kinds[chosen]
 
 
 @given(any_events())

@@ -17,7 +17,8 @@ LONGEST_FILE = 600
 # Lowest first. A module imports from its own layer and from those below it, never from above.
 LAYERS = {
     "what the kernel defines": ("abi",),
-    "the seam and the rule": ("kernel", "errors", "geometry"),
+    "the seam and the rule": ("kernel", "errors", "engine", "geometry"),
+    "what to change": ("advice",),
     "bytes and files": (
         *("fields", "bodies", "records", "sideband", "layout", "decoding", "record_sizes", "ring", "statistics"),
         *("procfs", "tracepoint", "tracefs", "findings", "permissions", "environment"),
@@ -25,6 +26,7 @@ LAYERS = {
     "what to record": ("plan", "sampling", "common_attr", "events", "event_names", "planning"),
     "how to read": (
         "batch",
+        "columns",
         "ordering",
         "guard",
         "draining",
@@ -35,10 +37,10 @@ LAYERS = {
         "opening",
         "probing",
     ),
-    "sessions": ("recording", "overwrite", "session"),
-    "what happened": ("timeline", "picture"),
+    "sessions": ("recording", "overwrite", "session", "stopping"),
+    "what happened": ("timeline", "picture", "perfdata"),
     # Only what is above the session chooses a kernel; all below takes the one it is given.
-    "on this machine": ("linux", "builder", "verify", "stories"),
+    "on this machine": ("linux", "builder", "command", "verify", "stories"),
     "the public names": ("",),
     "the command": ("cli", "__main__"),
 }

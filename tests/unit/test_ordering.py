@@ -61,6 +61,11 @@ def test_a_record_without_time_is_not_held_back_and_not_late() -> None:
     assert (times([*order.release(0)]), order.late) == ([None], 0)
 
 
+def test_a_record_without_time_is_not_late_when_it_is_the_first_of_all() -> None:
+    order = ordered(None)
+    assert (times([*order.release()]), order.late) == ([None], 0)
+
+
 def test_what_is_given_back_comes_first_and_is_not_late() -> None:
     order = ordered(1, 3, 5)
     released = order.release(3)

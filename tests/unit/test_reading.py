@@ -212,7 +212,7 @@ def test_what_was_given_back_comes_before_the_end() -> None:
     while rings.next():
         pass
     rings.write(1)
-    rings.sweeper.order.give_back(rings.sweeper.sweep(everything=True).__next__())
+    rings.sweeper.order.give_back(iter(rings.sweeper.sweep(everything=True).__next__()))
     rings.sweeper.order.outbox = rings.sweeper.order.outbox[:1]
     assert [len(rings.next()) for _ in range(2)] == [1, 0]
 

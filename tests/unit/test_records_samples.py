@@ -166,6 +166,22 @@ def test_without_a_format_there_are_no_fields() -> None:
     assert decode(asking_for(1 << 10), {"raw": RAW}).fields is None
 
 
+def test_one_field_is_decoded_alone() -> None:
+    made = decode(asking_for(1 << 10), {"raw": RAW}, format=FORMAT)
+    assert (made.field("__syscall_nr"), made.field("common_pid")) == (110, 0)
+
+
+def test_a_field_that_there_is_not_is_told_with_those_that_there_are() -> None:
+    made = decode(asking_for(1 << 10), {"raw": RAW}, format=FORMAT)
+    with pytest.raises(KeyError, match="__syscall_nr"):
+        made.field("nr")
+
+
+def test_a_sample_without_a_format_has_no_field() -> None:
+    with pytest.raises(TypeError, match=r"no field .nr.: it is no tracepoint"):
+        decode(asking_for(1 << 10), {"raw": RAW}).field("nr")
+
+
 def test_raw_data_that_does_not_fit_its_format_is_an_error_only_when_asked() -> None:
     made = decode(asking_for(1 << 10), {"raw": b"abcd"}, format=FORMAT)
     with pytest.raises(RawDataError):

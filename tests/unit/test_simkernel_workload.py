@@ -98,6 +98,11 @@ def test_a_replay_keeps_the_distances_and_the_payloads() -> None:
     assert seen == [(0, b"first"), (0, b"\0\0\0"), (4_000, b"last")]
 
 
+def test_a_replay_can_begin_before_its_first_event() -> None:
+    times = moments(lambda act: replay([(5_000, 1), (7_000, 1)], act=lambda actor, _: act(actor), start=2_000))
+    assert times == [3_000, 5_000]
+
+
 def test_a_replay_can_be_twice_as_fast() -> None:
     times = moments(lambda act: replay([(0, 1), (2_000, 1), (4_000, 1)], act=lambda actor, _: act(actor), speed=2))
     assert times == [0, 1_000, 2_000]
@@ -260,6 +265,8 @@ def wrong(value: object) -> Any:
         (lambda: bursty(1, 1, spacing=-1), "spacing is -1"),
         (lambda: replay([(0, 1)], speed=0), "speed is 0"),
         (lambda: replay([(2, 1), (1, 1)]), "the time of entry 1 is 1, before 2: sort the recording by time"),
+        (lambda: replay([(2, 1)], start=3), "start is 3, and entry 0 was at 2"),
+        (lambda: replay([(2, 1)], start=-1), "start is -1"),
         (lambda: replay([(wrong(None), 1)]), "the time of entry 0 is None"),
         (lambda: replay([(0, -1)]), "the payload of entry 0 is -1"),
         (lambda: replay([(0, b"x" * 65521)]), "the length of entry 0 is 65521"),

@@ -22,8 +22,14 @@ def test_the_rings_of_two_cpus_come_in_time_order() -> None:
     assert flat(rings.sweep()) == [1, 2, 3, 4]
 
 
-def test_what_is_younger_than_the_beginning_waits_for_the_next_sweep() -> None:
+def test_one_ring_waits_for_no_other() -> None:
     rings = Rings()
+    rings.write(999, 1001)
+    assert flat(rings.sweep()) == [999, 1001]
+
+
+def test_what_is_younger_than_the_beginning_waits_for_the_next_sweep() -> None:
+    rings = Rings(2)
     rings.write(999, 1000, 1001)
     assert flat(rings.sweep()) == [999, 1000]
     rings.kernel.now = 1001
@@ -87,7 +93,7 @@ def test_a_ring_that_is_ahead_in_time_is_not_read_on_meanwhile() -> None:
 
 
 def test_no_piece_holds_what_is_younger_than_the_beginning() -> None:
-    rings = Rings()
+    rings = Rings(2)
     rings.write(*range(2000, 2000 + 2 * ROUND))
     assert flat(rings.sweep()) == []
 
@@ -103,7 +109,7 @@ def test_one_ring_alone_comes_with_what_was_held_back_of_it() -> None:
 
 
 def test_one_ring_alone_comes_with_what_was_held_back_although_nothing_is_new() -> None:
-    rings = Rings()
+    rings = Rings(2)
     rings.write(2000)
     rings.sweep()
     assert flat([names(piece) for piece in rings.sweeper.sweep_one(rings.drains[0])]) == [2000]

@@ -162,7 +162,7 @@ _FILTER: Final = "ioctls:PerfIoctls._set_filter"
 _PAUSE: Final = "ioctls:PerfIoctls._pause_output"
 _MEMBERS: Final = "ioctls:PerfIoctls._members"
 _RESET: Final = "ioctls:PerfIoctls._reset"
-_HIT: Final = "activity:Activity._hit"
+_HEARERS: Final = "activity:Activity.hearers"
 
 _IOCTLS: Final = (
     mutant("REFRESH permits one more", (_REFRESH, "event.limit + _signed", "event.limit + 1 + _signed")),
@@ -224,8 +224,11 @@ _IOCTLS: Final = (
             ":\n        _refuse(errno.EINVAL)\n    if point is None:\n        return",
         ),
     ),
-    mutant("filters are not obeyed", (_HIT, "or (event.filter and not event.filter(values()))", "")),
-    mutant("filters are obeyed the other way round", (_HIT, "not event.filter(values())", "event.filter(values())")),
+    mutant("filters are not obeyed", (_HEARERS, "and (not event.filter or event.filter(values()))", "")),
+    mutant(
+        "filters are obeyed the other way round",
+        (_HEARERS, "or event.filter(values())", "or not event.filter(values())"),
+    ),
     mutant("a second filter replaces the first", (_FILTER, "if event.filter is not None:", "if False:")),
     mutant(
         "QUERY_BPF takes software events", ("ioctls:PerfIoctls._query_bpf", "if not event.is_tracepoint:", "if False:")
@@ -309,7 +312,7 @@ _COUNTING: Final = (
     ),
     mutant(
         "events of a CPU hear nothing",
-        (_HIT, "for context in (task.context, task.cpu.context):", "for context in (task.context,):"),
+        (_HEARERS, "for context in (task.context, task.cpu.context):", "for context in (task.context,):"),
     ),
     mutant(
         "page faults are not counted",
@@ -342,10 +345,10 @@ _COUNTING: Final = (
     mutant(
         "the dummy counts faults",
         (
-            _HIT,
-            "for context in (task.context, task.cpu.context):",
+            "activity:Activity._hit",
+            "hit = None",
             (
-                "for context in (task.context, task.cpu.context):\n"
+                "hit = None\n    for context in (task.context, task.cpu.context):\n"
                 "        for event in context.active.get((1, 9), ()):\n            event.count += count"
             ),
         ),

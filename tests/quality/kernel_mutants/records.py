@@ -41,11 +41,11 @@ _LAYOUT: Final = (
     mutant("raw data comes backwards", ("sampling:_raw", "+ data +", "+ data[::-1] +")),
     mutant(
         "raw data has pid and id mixed up",
-        ("tracepoints:Tracepoint.encode", "_COMMON.pack(self.id, 0, 1, pid)", "_COMMON.pack(pid, 0, 1, self.id)"),
+        ("tracepoints:Tracepoint.encode", "pack(self.id, 0, 1, pid, ", "pack(pid, 0, 1, self.id, "),
     ),
     mutant(
         "the format file counts in steps of 8",
-        ("tracepoints:Tracepoint.format_text", "offset += field.size", "offset += 8"),
+        ("tracepoints:Tracepoint.format_text", "offset += each.size", "offset += 8"),
     ),
     mutant(
         "READ is the count before",

@@ -49,8 +49,8 @@ _READER: Final = (
         "the tail is stored before the bytes are copied",
         (
             _DRAIN,
-            "image, beyond = reader.copy(length)",
-            "at = reader.tail; reader.free(length); reader.tail = at; image, beyond = reader.copy(length)",
+            "taken, consumed = self._take(",
+            "at = reader.tail; reader.free(length); reader.tail = at; taken, consumed = self._take(",
         ),
     ),
     bug(

@@ -1,4 +1,14 @@
-"""Starting the command of ``perfring record -- COMMAND``, so that its execve(2) is the first thing that is recorded.
+"""A command that is recorded from its execve(2) on, and not a moment later: the child waits until the session is open.
+
+Example::
+
+    with Command(["make", "-j4"]) as command:
+        builder = SessionBuilder().with_target_pid(command.pid).with_enable_on_exec()
+        with builder.with_profiling_events(ProfilingEvents(99)).build() as session:
+            command.release()
+            for record in session.records():  # to the end of the command and its children
+                print(record)
+        raise SystemExit(command.wait())
 
 ::
 
@@ -18,31 +28,19 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NoReturn, Self
 
+from perfring.errors import CommandNotStarted
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
-__all__ = ["NOT_EXECUTABLE", "NOT_FOUND", "Command", "CommandNotStarted"]
+__all__ = ["Command"]
 
-NOT_FOUND: Final = 127
-NOT_EXECUTABLE: Final = 126
 _KILLED: Final = 128
 _ERRNO: Final = struct.Struct("=i")
 # What Python ignores for itself stays ignored over execve(2), and would surprise the command.
 _IGNORED_BY_PYTHON: Final = (signal.SIGPIPE, signal.SIGXFSZ)
 _HANDLED_BY_PYTHON: Final = (signal.SIGINT, signal.SIGTERM)
-
-
-class CommandNotStarted(OSError):
-    """execve(2) refused the command.
-
-    Attributes:
-        status: what a shell would exit with: 127 when there is no such command, else 126.
-    """
-
-    def __init__(self, number: int, name: str) -> None:
-        self.status = NOT_FOUND if isinstance(OSError(number, ""), (FileNotFoundError, NotADirectoryError)) else 126
-        super().__init__(number, os.strerror(number), name)
 
 
 class Command:
@@ -51,10 +49,16 @@ class Command:
     Args:
         argv: the command and its arguments; found along PATH.
         stdout: the fd that becomes its standard output; None for ours.
+
+    Attributes:
+        pid: its process id, from before it begins: the target of the session.
+
+    Raises:
+        TypeError, ValueError: not a list of str, or no command in it.
     """
 
-    def __init__(self, argv: list[str], *, stdout: int | None = None) -> None:
-        self._name = argv[0]
+    def __init__(self, argv: Sequence[str], *, stdout: int | None = None) -> None:
+        self._name = _checked(argv)[0]
         self._status: int | None = None
         go, self._go = os.pipe()
         self._failed, failed = os.pipe()
@@ -71,7 +75,7 @@ class Command:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         # Whoever presses Ctrl-C twice wants no manners.
-        self.finish(signal.SIGTERM if kind is None or issubclass(kind, Exception) else signal.SIGKILL)
+        self.finish(number=signal.SIGTERM if kind is None or issubclass(kind, Exception) else signal.SIGKILL)
         for fd in (self._go, self._failed):
             os.close(fd)
 
@@ -98,7 +102,7 @@ class Command:
 
         threading.Thread(target=watch, name="perfring-waitpid", daemon=True).start()
 
-    def finish(self, number: signal.Signals = signal.SIGTERM) -> int:
+    def finish(self, *, number: signal.Signals = signal.SIGTERM) -> int:
         """Ends it if it still runs, and reaps it: its exit status, or 128 and the signal that killed it."""
         # Not reaped yet, so the pid cannot be another's; one that has ended takes the signal and ignores it.
         if self._status is None:
@@ -114,7 +118,16 @@ class Command:
         return self._status
 
 
-def _become(argv: list[str], go: int, our_go: int, failed: int, stdout: int | None) -> NoReturn:
+def _checked(argv: Sequence[str]) -> Sequence[str]:
+    """In the parent: what is wrong with them would be an exception in the child, where nobody sees it."""
+    if isinstance(argv, str) or not all(isinstance(word, str) for word in argv):
+        raise TypeError(f"argv is {argv!r}: it must be a list such as ['make', '-j4']")
+    if not argv or any("\0" in word for word in argv):
+        raise ValueError(f"argv is {argv!r}: it must be a command and its arguments, without NUL")
+    return argv
+
+
+def _become(argv: Sequence[str], go: int, our_go: int, failed: int, stdout: int | None) -> NoReturn:
     """In the child: waits for the word and executes; never returns into the parent's code, whatever happens."""
     try:
         for number in (*_HANDLED_BY_PYTHON, *_IGNORED_BY_PYTHON):
@@ -123,8 +136,8 @@ def _become(argv: list[str], go: int, our_go: int, failed: int, stdout: int | No
         if stdout is not None:
             os.dup2(stdout, 1)
         if os.read(go, 1):
-            os.execvp(argv[0], argv)
+            os.execvp(argv[0], list(argv))
     except OSError as error:
         os.write(failed, _ERRNO.pack(error.errno or 0))
     finally:
-        os._exit(NOT_FOUND)
+        os._exit(CommandNotStarted.NOT_FOUND)
