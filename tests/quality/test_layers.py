@@ -21,7 +21,7 @@ from tests.quality.project import ROOT
 
 TOLD = rows((ROOT / "docs" / "layers.md").read_text())
 ANEW = "run `python -m tests.quality.layers`"
-PARTS = {"reader", "session", "verdict", "ring", "readiness"}
+PARTS = {"reader", "session", "columns", "verdict", "ring", "readiness"}
 
 # The first test that asks for it pays for the whole hunt.
 pytestmark = pytest.mark.timeout(600)

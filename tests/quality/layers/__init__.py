@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.quality.layers import kernel, reading
+from tests.quality.layers import columns, kernel, reading
 from tests.quality.layers.bug import Bug
 
 __all__ = ["BUGS", "Bug"]
 
-BUGS: Final[tuple[Bug, ...]] = (*reading.BUGS, *kernel.BUGS)
+BUGS: Final[tuple[Bug, ...]] = (*reading.BUGS, *columns.BUGS, *kernel.BUGS)

@@ -14,7 +14,7 @@ class Bug(Mutant):
     """A planted bug.
 
     Attributes:
-        part: what it is a bug of: "reader", "session", "verdict", "ring" or "readiness".
+        part: what it is a bug of: "reader", "session", "columns", "verdict", "ring" or "readiness".
     """
 
     part: str

@@ -24,9 +24,9 @@ _READER: Final = (
     bug(
         "reader",
         "the second part of a record that wraps begins 8 bytes late",
-        (_COPY, "self._data[: end - self.size]", "self._data[8 : end - self.size + 8]"),
+        ("perfring.ring:RingReader.pieces", "self._data[: end - self.size]", "self._data[8 : end - self.size + 8]"),
     ),
-    bug("reader", "a copy is a view of the ring", (_COPY, "bytes(self._data[start:end])", "self._data[start:end]")),
+    bug("reader", "a copy is a view of the ring", (_COPY, 'b"".join(self.pieces(length))', "self.pieces(length)[0]")),
     bug(
         "reader",
         "unread bytes are counted without modulo",
@@ -96,11 +96,19 @@ _SESSION: Final = (
     bug(
         "session",
         "a ring with more to come does not hold the others back",
-        (_SWEEP, "release(min(began, reached))", "release(began)"),
+        (_SWEEP, "else min(began, reached)", "else began"),
     ),
     bug("session", "the ring that is ahead sets the pace", (_SWEEP, "reached = min(", "reached = max(")),
-    bug("session", "nothing is held back for a slower ring", (_SWEEP, "None if everything else began", "None")),
-    bug("session", "what is held back at the end stays there", (_SWEEP, "None if everything else began", "began")),
+    bug(
+        "session",
+        "nothing is held back for a slower ring",
+        (_SWEEP, "None if everything or self._alone else began", "None"),
+    ),
+    bug(
+        "session",
+        "what is held back at the end stays there",
+        (_SWEEP, "None if everything or self._alone else began", "began"),
+    ),
     bug(
         "session",
         "the rings are not looked at a second time",

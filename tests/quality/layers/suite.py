@@ -41,11 +41,13 @@ LAYERS: Final = (
     Layer(
         "unit",
         "says what one module does (geometry, ring, decoder, drain, order, sweep, waiting, guard, dispatch, reading, "
-        "builder's watermark, simulated ring and kernel), on rings made of bytes and kernels made for the test",
+        "builder's watermark, columns, simulated ring and kernel), on rings made of bytes and kernels made for the "
+        "test",
         "a test",
         _unit(
             *("geometry", "ring", "records_decoder", "draining", "ordering", "sweeping", "waiting", "guard"),
             *("dispatch", "reading", "builder_watermark", "simkernel_ringbuf", "simkernel_kernel"),
+            *("columns_batch", "columns_payload", "columns_decoding"),
         ),
     ),
     Layer(
@@ -71,6 +73,7 @@ LAYERS: Final = (
             for name in (
                 *("contract_sim", "session", "session_faults", "session_asyncio"),
                 *("session_iterations", "session_targets", "overwrite_session", "stall", "programs"),
+                *("session_columns", "session_columns_faults"),
             )
         ),
     ),
@@ -93,7 +96,10 @@ LAYERS: Final = (
         "an example of Hypothesis",
         tuple(
             f"tests/property/test_{name}.py"
-            for name in ("ringbuf", "geometry", "builder", "records", "waiting_reader", "small_rings", "sessions")
+            for name in (
+                *("ringbuf", "geometry", "builder", "records", "waiting_reader", "small_rings", "sessions"),
+                *("columns", "columns_order", "column_order"),
+            )
         ),
     ),
 )

@@ -18,8 +18,8 @@ _ROW: Final = re.compile(r"^\| (.+?) \| (\w+) \| (\w+) \| `(.+?)` \| (\d+) \|$",
 _HEAD: Final = """# Which layer of the tests finds which bug
 
 The test suite has layers, and each of them costs more than the one before. Here bugs are planted, one at a time, in
-the reader, the session, the verdict, the simulated ring and its readiness: changes of a few characters. The layers hunt
-them with the default profile, so with the examples, states and steps of every ordinary run.
+the reader, the session, the columns, the verdict, the simulated ring and its readiness: changes of a few characters.
+The layers hunt them with the default profile, so with the examples, states and steps of every ordinary run.
 
 `python -m tests.quality.layers` does it and writes these tables. `tests/quality/test_layers.py` plants every bug in
 every ordinary run and holds its row; `pytest -m slow` lets the layers hunt from the beginning.
