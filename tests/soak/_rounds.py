@@ -32,6 +32,7 @@ class Life:
     max_latency: float | None = None
     calls: int = 0
     delivered: int = 0
+    lost: int = 0
     times: list[int] = field(default_factory=list, repr=False)
 
     @classmethod
@@ -78,10 +79,11 @@ class Life:
     def judge(self, session: Session) -> Iterator[str]:
         """What is wrong; asked when the session is closed and the target has exited."""
         counts = session.statistics()
+        self.lost = counts.lost
         if counts.bad_records or counts.callback_errors:
             yield f"{counts.bad_records} bad records, {counts.callback_errors} callback errors"
-        if self.ending == "exit" and self.delivered + counts.lost != self.calls:
-            yield f"{self.calls} calls, but {self.delivered} delivered and {counts.lost} lost: {counts}"
+        if self.ending == "exit" and self.delivered + self.lost != self.calls:
+            yield f"{self.calls} calls, but {self.delivered} delivered and {self.lost} lost: {counts}"
         if self.delivered > self.calls:
             yield f"{self.calls} calls, but {self.delivered} delivered"
         if not counts.late and self.times != sorted(self.times):

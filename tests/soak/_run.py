@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from tests.soak._limits import held, open_with_few_addresses, open_with_few_descriptors, settled
+from tests.soak._limits import held, leaked, open_with_few_addresses, open_with_few_descriptors, settled
 from tests.soak._rounds import Life, live, live_asynchronously
 
 THREADS, TASKS, LIVES = 2, 2, 4
@@ -44,9 +44,9 @@ class Soak:
         for spare in self.luck.sample(range(0, 40 << 20, 1 << 20), 2):
             self.counts[f"addresses: {open_with_few_addresses(spare)}"] += 1
         gc.collect()
-        after = settled(before)
-        if after != before:
-            self.wrong.append(f"descriptors, rings, threads were {before} and are {after}")
+        left = leaked(before)
+        if left:
+            self.wrong.append(left)
         self.counts["rounds"] += 1
 
     def side_by_side(self) -> None:
@@ -92,6 +92,8 @@ class Soak:
         self.counts["with columns"] += life.columns
         self.counts["calls"] += life.calls
         self.counts["delivered"] += life.delivered
+        self.counts["lost"] += life.lost
+        self.counts["cut short"] += life.ending != "exit"
         self.wrong += [f"{life}: {each}" for each in wrong]
 
 
