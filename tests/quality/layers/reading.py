@@ -26,7 +26,15 @@ _READER: Final = (
         "the second part of a record that wraps begins 8 bytes late",
         ("perfring.ring:RingReader.pieces", "self._data[: end - self.size]", "self._data[8 : end - self.size + 8]"),
     ),
-    bug("reader", "a copy is a view of the ring", (_COPY, 'b"".join(self.pieces(length))', "self.pieces(length)[0]")),
+    bug(
+        "reader",
+        "a copy is a view of the ring",
+        (
+            _COPY,
+            'b"".join(self.pieces(length))',
+            'self.pieces(length)[0] if len(self.pieces(length)) == 1 else b"".join(self.pieces(length))',
+        ),
+    ),
     bug(
         "reader",
         "unread bytes are counted without modulo",
@@ -107,7 +115,7 @@ _SESSION: Final = (
     bug(
         "session",
         "what is held back at the end stays there",
-        (_SWEEP, "None if everything or self._alone else began", "began"),
+        (_SWEEP, "None if everything or self._alone else began", "None if self._alone else began"),
     ),
     bug(
         "session",
