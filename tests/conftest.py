@@ -20,8 +20,8 @@ from tests.hypothesis_profiles import use_profile
 
 use_profile()
 
-# Libraries that columns are handed to start threads of their own. A thread that does not block the signals of O_ASYNC (K20)
-# would be given them, and their default action ends the process; one that is started from here on inherits this.
+# Libraries that columns are handed to start threads of their own. A thread that does not block the signals of O_ASYNC
+# (K20) would be given them, and their default action ends the process; one that is started from here on inherits this.
 if hasattr(signal, "pthread_sigmask"):
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGIO, signal.SIGRTMIN})
 
