@@ -47,6 +47,8 @@ STRANGERS = {
     "another misc": plain(50, misc=2),
     "an unknown id": plain(50, 6),
     "another size": chained(50, 1),
+    "its own id and another size": record(9, u64(7) + bytes(8)),
+    "its own id and a larger size": record(9, u64(7) + bytes(32)),
     "a type of side-band, of the same size": record(3, bytes(24)),
     "a time beyond 63 bits": plain(2**63 + 5),
     "an older time": plain(0),

@@ -37,7 +37,7 @@ def test_what_is_younger_than_the_beginning_waits_for_the_next_sweep() -> None:
 
 
 def test_the_last_sweep_releases_everything() -> None:
-    rings = Rings()
+    rings = Rings(2)
     rings.write(999, 1001)
     assert flat(rings.sweep(everything=True)) == [999, 1001]
 
