@@ -23,7 +23,7 @@ use_profile()
 # Libraries that columns are handed to start threads of their own. A thread that does not block the signals of O_ASYNC
 # (K20) would be given them, and their default action ends the process; one that is started from here on inherits this.
 if hasattr(signal, "pthread_sigmask"):
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGIO, signal.SIGRTMIN})
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGIO, *range(signal.SIGRTMIN, signal.SIGRTMAX + 1)})
 
 # How to name the maker of a descriptor or mapping: `remember_who_opened` fills it.
 _MADE_BY = pytest.StashKey[dict[str, str]]()
