@@ -7,7 +7,9 @@ second overflow before the first was taken is merged with it. Python's ``signal.
 ``si_fd``, hence libc's.
 
 Blocking is per thread: it covers the calling thread and those it starts later. A process-wide
-``F_SETOWN`` may be delivered to an older thread that does not block the signal.
+``F_SETOWN`` may be delivered to an older thread that does not block the signal, and then ends the
+process. Libraries start such threads when they are imported, numpy's BLAS among them: call
+``signal.pthread_sigmask`` before, or give ``F_SETOWN_EX`` the thread that takes the signals.
 """
 
 from __future__ import annotations

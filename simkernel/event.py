@@ -107,7 +107,7 @@ class PerfEvent:
     Attributes:
         state: see `State`.
         is_tracepoint: it counts a tracepoint.
-        hears_user, hears_kernel, hears_idle: whose doings it counts, by the exclude_ flags that its kind looks at.
+        hears_user, hears_kernel, hears_idle: whose doings it counts, by the ``exclude_*`` flags that its kind looks at.
         count: the value read(2) gives, without the children's.
         ring: where its records go, or None.
         writer: what the ring knows of it; children share their parent's (K21).

@@ -9,6 +9,7 @@ import functools
 import gc
 import os
 import re
+import signal
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,11 @@ import pytest
 from tests.hypothesis_profiles import use_profile
 
 use_profile()
+
+# Libraries that columns are handed to start threads of their own. A thread that does not block the signals of O_ASYNC
+# (K20) would be given them, and their default action ends the process; one that is started from here on inherits this.
+if hasattr(signal, "pthread_sigmask"):
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGIO, *range(signal.SIGRTMIN, signal.SIGRTMAX + 1)})
 
 # How to name the maker of a descriptor or mapping: `remember_who_opened` fills it.
 _MADE_BY = pytest.StashKey[dict[str, str]]()

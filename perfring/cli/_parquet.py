@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 from contextlib import ExitStack, suppress
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from perfring import __version__
 from perfring.cli._parquet_path import ParquetNames, ParquetPath
-from perfring.errors import SessionClosed
+from perfring.errors import SessionClosed, Unsupported
 from perfring.plan import EventKind
 
 if TYPE_CHECKING:
@@ -46,10 +47,12 @@ class ParquetWriter:
         path: FILE.parquet.
 
     Raises:
+        Unsupported: pyarrow or numpy is not installed.
         OSError: one of the files that this plan needs cannot be written; ``filename`` is its path.
     """
 
     def __init__(self, kernel: Kernel, plan: SessionPlan, path: str) -> None:
+        _require_arrow()
         self._kernel = kernel
         self._plan = plan
         events = list(dict.fromkeys(spec.name for spec in plan.events if spec.kind is not EventKind.KERNEL))
@@ -103,7 +106,6 @@ class ParquetWriter:
         """Makes the files of the events; before anything is recorded, for importing pyarrow takes its time.
 
         Raises:
-            Unsupported: pyarrow cannot be imported.
             OSError: there is no room.
         """
         from perfring.cli import _parquet_tables as tables
@@ -171,6 +173,13 @@ class ParquetWriter:
                 self._open(name)
             self._files[key] = ParquetFile(self._paths.pop(name), schema, {**self._metadata, _KEY + "table": name})
         return self._files[key]
+
+
+def _require_arrow() -> None:
+    """Without importing them yet: numpy starts threads, and a command that is recorded has to be forked before."""
+    missing = [name for name in ("numpy", "pyarrow") if find_spec(name) is None]
+    if missing:
+        raise Unsupported(f"Parquet needs {' and '.join(missing)}: pip install 'perfring[arrow]'")
 
 
 def _origin(kernel: Kernel, plan: SessionPlan) -> dict[str, str]:

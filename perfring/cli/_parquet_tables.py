@@ -7,20 +7,15 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
-from perfring.errors import Unsupported
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from perfring.columns import Ragged
+from perfring.columns.empty import empty_columns
+from perfring.columns.export import to_arrow
+from perfring.columns.shape import sample_shape, side_band_shape
 from perfring.layout import EventLayout
 from perfring.plan import EventKind
-
-try:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from perfring.columns import Ragged
-    from perfring.columns.empty import empty_columns
-    from perfring.columns.export import to_arrow
-    from perfring.columns.shape import sample_shape, side_band_shape
-except ImportError as missing:
-    raise Unsupported(f"Parquet needs pyarrow ({missing}): pip install 'perfring[arrow]'") from missing
 
 if TYPE_CHECKING:
     from perfring.columns import Columns

@@ -67,8 +67,10 @@ class ColumnBatch(Batch):
         """The records that have no columns, in time order: see `Batch.others`."""
         if len(self) == sum(map(len, self.columns.values())):
             return []
-        columns = set().union(*(set(table.index.tolist()) for table in self.columns.values()))
-        return [record for place, record in enumerate(self) if place not in columns]
+        taken = np.zeros(len(self), np.bool)
+        for table in self.columns.values():
+            taken[table.index] = True
+        return [self[place] for place in np.flatnonzero(~taken).tolist()]
 
     def to_arrow(self) -> dict[str, Any]:
         """Each of `columns` as a ``pyarrow.RecordBatch``: see `Batch.to_arrow`."""

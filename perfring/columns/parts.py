@@ -77,7 +77,7 @@ class Found(NamedTuple):
 
     columns: dict[str, Span]
     behind: Offsets
-    fits: NDArray[np.bool_]
+    fits: NDArray[np.bool]
 
 
 class Rows(NamedTuple):
@@ -134,7 +134,7 @@ class Part:
         raise NotImplementedError
 
 
-def _counted(rows: Rows, at: Offsets, width: int, *, head: int = 8) -> tuple[Offsets, NDArray[np.bool_]]:
+def _counted(rows: Rows, at: Offsets, width: int, *, head: int = 8) -> tuple[Offsets, NDArray[np.bool]]:
     """A u64 count at each offset, of items of ``width`` bytes that begin ``head`` bytes behind it."""
     room = (rows.ends - at - head) // width
     counts = rows.image.u64(at)
@@ -142,7 +142,7 @@ def _counted(rows: Rows, at: Offsets, width: int, *, head: int = 8) -> tuple[Off
     return np.where(fits, counts.astype(np.int64), 0), fits
 
 
-def _within(rows: Rows, behind: Offsets, fits: NDArray[np.bool_]) -> tuple[Offsets, NDArray[np.bool_]]:
+def _within(rows: Rows, behind: Offsets, fits: NDArray[np.bool]) -> tuple[Offsets, NDArray[np.bool]]:
     inside = behind <= rows.ends
     return np.minimum(behind, rows.ends), fits & inside
 

@@ -87,7 +87,7 @@ class ColumnTaker:
         on_bad: Callable[[BadRecord], None],
     ) -> Walked:
         """Decodes the records that have no shape one by one; the bad ones among them are reported and left out."""
-        keys, sound = np.array(walked.keys), np.ones(len(walked.keys), np.bool_)
+        keys, sound = np.array(walked.keys), np.ones(len(walked.keys), np.bool)
         for place in walked.groups[ODD].rows.tolist():
             found = self._try(image, int(starts[place]), cpu, position)
             if isinstance(found, Record):
@@ -131,11 +131,11 @@ def _checked(image: Image, catalogue: Catalogue, walked: Walked) -> Walked:
     return walked
 
 
-def _fitting(image: Image, shape: Shape, starts: Offsets) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _fitting(image: Image, shape: Shape, starts: Offsets) -> tuple[NDArray[np.bool], NDArray[np.bool]]:
     """Which records are what their event writes, and in which of them the payload fits the tracepoint's format."""
     rows = Rows(image, starts, starts + image.sizes(starts) - shape.trailer_bytes)
     at = starts + shape.parts_at
-    fits = payload_fits = np.ones(len(starts), np.bool_)
+    fits = payload_fits = np.ones(len(starts), np.bool)
     for part in shape.parts:
         found = part.find(rows, at)
         fits, at = fits & found.fits, found.behind

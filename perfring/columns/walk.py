@@ -237,7 +237,7 @@ def _boundaries(image: Image) -> tuple[Offsets, int]:
     ends = candidates + (image.data[: words << 3].view("=u2")[3::4][candidates] >> 3)
     if not (ends[:-1] == candidates[1:]).all():
         # Most of what only looks like a header is the end of nothing.
-        ending = np.zeros(words + _LARGEST_WORDS, np.bool_)
+        ending = np.zeros(words + _LARGEST_WORDS, np.bool)
         ending[ends] = ending[0] = True
         kept = ending[candidates]
         candidates, ends = candidates[kept], ends[kept]
@@ -297,7 +297,7 @@ def _classify_others(
 
 
 def _recoded(
-    catalogue: Catalogue, codes: NDArray[np.uint16], sizes: Offsets, wrong: NDArray[np.bool_]
+    catalogue: Catalogue, codes: NDArray[np.uint16], sizes: Offsets, wrong: NDArray[np.bool]
 ) -> NDArray[np.uint16]:
     """Codes for records of the wrong size: that of samples whose payload does not fit the format, or `ODD`."""
     short = wrong & (sizes < catalogue.least[codes])

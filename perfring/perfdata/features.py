@@ -1,4 +1,4 @@
-"""The contents of the features, both ways: must match the write_ and process_ functions of perf's util/header.c."""
+"""The contents of the features, both ways: must match ``write_*`` and ``process_*`` of perf's util/header.c."""
 
 from __future__ import annotations
 

@@ -14,8 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from perfring.cli import _parquet, main, record
 from perfring.cli._parquet_file import ParquetFile
 from perfring.cli._parquet_path import ParquetNames, ParquetPath
+from tests.unit._opening import PaperKernel
 
 SCHEMA = pa.schema({"time": pa.uint64(), "name": pa.string(), "chain": pa.large_list(pa.uint64())})
 NOISE = random.Random(1)
@@ -191,6 +193,19 @@ def test_no_reserve_is_left_behind(tmp_path: Path) -> None:
     found = os.stat(tmp_path / "f")
     assert found.st_size < 5000
     assert found.st_blocks * 512 < 20_000
+
+
+# Before anything is opened.
+
+
+def test_without_pyarrow_it_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(_parquet, "find_spec", lambda name: None)
+    monkeypatch.setattr(record, "_this_kernel", PaperKernel)
+    assert main(["record", "-o", str(tmp_path / "t.parquet")]) == 1
+    assert "pip install 'perfring[arrow]'" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 # Paths.

@@ -175,3 +175,20 @@ def test_records_without_columns_are_rows_with_the_rest_as_json() -> None:
     assert rows["type"].to_pylist() == [8, 99]
     assert rows["time"].to_pylist() == [None, 5]
     assert json.loads(rows["details"][1].as_py())["body"] == "02"
+
+
+def test_what_waits_over_all_files_is_bounded(
+    perf_kernel: Kernel, perf_actor: ActorFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("perfring.cli._parquet._BUFFERED", 1)
+    actor = perf_actor()
+    plan = watching(actor, pages=4).with_kernel_events(KernelEvents()).with_columns().plan(perf_kernel)
+    with ParquetWriter(perf_kernel, plan, str(tmp_path / "t.parquet")) as writer, Session(perf_kernel, plan) as session:
+        writer.make_files()
+        session.enable()
+        actor.getppid(30)
+        actor.rename("renamed")
+        session.stop()
+        for batch in session.batches():
+            writer.write(batch)
+            assert [file.buffered for file in writer.files] == [0, 0]

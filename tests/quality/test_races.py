@@ -122,7 +122,7 @@ def test_a_right_reader_passes_everything_at_once(scenario: Scenario) -> None:
         Scenario(ring_bytes=128, watermark=23, records=(24,) * 2, interrupts=(24,)),
         Scenario(ring_bytes=128, watermark=47, records=(24,) * 4, pauses=1, trailer=True),
         Scenario(ring_bytes=128, watermark=23, records=(24,) * 2, migrations=1),
-        Scenario(ring_bytes=64, watermark=23, records=(24,) * 3, start=2**64 - 24, trailer=True),
+        Scenario(ring_bytes=64, watermark=23, records=(24,) * 6, start=2**64 - 24, trailer=True),
     ],
     ids=["nested", "paused", "two_cpus", "wrap"],
 )

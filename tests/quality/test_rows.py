@@ -57,7 +57,7 @@ OF_CALLS = (
     mutant("no signal is pending", (COUNT, "event.first.pending = _POLL_IN", "pass")),
     mutant("a hit weighs its period", ("repeating:Repeater._heard", "1 if event.samples_each else event", "event")),
     mutant("the exit has the time of the entry", (HITS, "self._clock.now + each.after_ns", "self._clock.now")),
-    mutant("the calls are the kernel's", (HITS, "user=True, raw", "user=False, raw")),
+    mutant("the calls are the kernel's", (HITS, "user=each.user, raw", "user=False, raw")),
     mutant("times go back", ("repeating:_Round.image", ", step))", ", step))[::-1]")),
     mutant("a frequency is a period", (EACH, "and not event.freq", "")),
     mutant("a weight needs no sample", (EACH, "event.samples_each or", "")),
