@@ -539,9 +539,11 @@ static PyObject *core_count_text(PyObject *module, PyObject *args) {
 
 /* The place of an aligned u64, or NULL with an error. */
 static uint64_t *word_at(const Py_buffer *words, Py_ssize_t offset) {
-    uint8_t *place = (uint8_t *)words->buf + offset;
-    if (offset >= 0 && words->len >= 8 && offset <= words->len - 8 && !((uintptr_t)place & 7))
-        return (uint64_t *)(void *)place;
+    if (offset >= 0 && words->len >= 8 && offset <= words->len - 8) {
+        uint8_t *place = (uint8_t *)words->buf + offset;
+        if (!((uintptr_t)place & 7))
+            return (uint64_t *)(void *)place;
+    }
     PyErr_Format(PyExc_ValueError, "offset %zd is no u64 in %zd bytes", offset, words->len);
     return NULL;
 }

@@ -49,6 +49,7 @@ STRANGERS = {
     "another size": chained(50, 1),
     "its own id and another size": record(9, u64(7) + bytes(8)),
     "its own id and a larger size": record(9, u64(7) + bytes(32)),
+    "as large as two, and in its middle like another": record(9, plain(50)[8:] + plain(51)),
     "a type of side-band, of the same size": record(3, bytes(24)),
     "a time beyond 63 bits": plain(2**63 + 5),
     "an older time": plain(0),

@@ -96,7 +96,7 @@ _ORDERING: Final = (
     bug(
         "columns",
         "rows that were read are given back",
-        ("perfring.columns.batch:Records.left", "run.without(taken)", "run"),
+        (f"{_ORDER}.give_back", "[*rest.left(), *self.outbox]", "[*rest._groups, *self.outbox]"),
     ),
     bug(
         "columns",
