@@ -333,8 +333,11 @@ class Session(Recording):
     def _deliver(self, records: Iterable[Record]) -> int:
         """Gives released records to the callbacks."""
         rest = iter(records)
-        self._sweeper.order.outbox = []
-        return self._deliver_taken(rest)
+        self._sweeper.order.outbox = []  # and no call between here and the try: see `TimeOrder`
+        try:
+            return self._dispatcher.deliver(rest)
+        finally:
+            self._sweeper.order.give_back(rest)  # of an interrupted delivery, such as by KeyboardInterrupt
 
     def _deliver_taken(self, records: Iterable[Record]) -> int:
         rest = iter(records)
