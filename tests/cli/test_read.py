@@ -92,4 +92,5 @@ def test_what_cannot_be_read_is_named(
 
 def test_a_file_that_is_not_there_is_named(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["read", "/no/such.data"]) == 1
-    assert capfd.readouterr().err == "perfring: /no/such.data: No such file or directory\n"
+    said = "perfring: /no/such.data: No such file or directory; check the path, and the directory it is in\n"
+    assert capfd.readouterr().err == said
