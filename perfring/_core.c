@@ -64,12 +64,6 @@ static inline uint64_t load64(const uint8_t *from) {
     return word;
 }
 
-static inline uint32_t load32(const uint8_t *from) {
-    uint32_t word;
-    memcpy(&word, from, sizeof word);
-    return word;
-}
-
 static inline header_t load_header(const uint8_t *from) {
     header_t header;
     memcpy(&header, from, sizeof header);
@@ -165,9 +159,7 @@ typedef struct {
     Py_ssize_t count, room;
 } found_t;
 
-static void *buffer_of(PyObject *bytes) {
-    return PyByteArray_AsString(bytes);
-}
+#define buffer_of(BYTES) ((void *)PyByteArray_AsString(BYTES))
 
 static int grow(found_t *f, Py_ssize_t room) {
     f->room = room;
@@ -604,6 +596,4 @@ static struct PyModuleDef core = {
     .m_methods = functions,
 };
 
-PyMODINIT_FUNC PyInit__core(void) {
-    return PyModuleDef_Init(&core);
-}
+PyMODINIT_FUNC PyInit__core(void) { return PyModuleDef_Init(&core); }
