@@ -68,6 +68,7 @@ class Catalogue:
     def __init__(self, layouts: Mapping[int, EventLayout] | None, default: EventLayout) -> None:
         self.shapes: list[Shape | None] = [None]
         self._facts: list[tuple[int, ...]] = [(_HEADER_SIZE, _LARGEST, _NO_TIME, 0, 0, 0, 0, ODD)]
+        self._taken: set[str] = set()
         self._samples: dict[object, int] = {}
         self._forms: dict[tuple[int, bool], list[int]] = {}
         by_id = layouts or {}
@@ -167,9 +168,10 @@ class Catalogue:
 
     def _with_a_name_of_its_own(self, shape: Shape) -> Shape:
         """Events that differ and share a name, or side-band with other trailers: the second is ``NAME#2``."""
-        taken = {other.name for other in self.shapes if other is not None}
         names = itertools.chain([shape.name], (f"{shape.name}#{number}" for number in itertools.count(2)))
-        return replace(shape, name=next(name for name in names if name not in taken))
+        name = next(name for name in names if name not in self._taken)
+        self._taken.add(name)
+        return shape if name == shape.name else replace(shape, name=name)
 
 
 def _hashed(event_id: int, slots: int) -> int:
