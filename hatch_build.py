@@ -14,15 +14,15 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-_SOURCE = Path("perfring/_core.c")
-_LIBRARY = "_core.abi3.so"
+_SOURCES = (Path("perfring/_core.c"), Path("perfring/_walk.c"))
+_LIBRARY = Path("perfring/_core.abi3.so")
 _OLDEST = (3, 11)
 """Whose stable ABI the library uses: it then serves all newer ones."""
 _CHOICES = ("", "compiled", "python")
 
 
 class CompiledEngine(BuildHookInterface[Any]):
-    """Compiles perfring/_core.c next to the package, where an editable install finds it, and puts it into a wheel."""
+    """Compiles the engine next to the package, where an editable install finds it, and puts it into a wheel."""
 
     PLUGIN_NAME = "custom"
 
@@ -33,8 +33,9 @@ class CompiledEngine(BuildHookInterface[Any]):
             raise ValueError(f"PERFRING_BUILD is {wanted!r}: it must be 'compiled', 'python', or unset")
         if self.target_name != "wheel":
             return
-        library = Path(self.root) / _SOURCE.with_name(_LIBRARY)
-        why_not = "PERFRING_BUILD says so" if wanted == "python" else _compile(Path(self.root) / _SOURCE, library)
+        root = Path(self.root)
+        library, sources = root / _LIBRARY, [root / source for source in _SOURCES]
+        why_not = "PERFRING_BUILD says so" if wanted == "python" else _compile(sources, library)
         if why_not:
             if wanted == "compiled":
                 raise RuntimeError(f"the compiled engine could not be built: {why_not}")
@@ -44,14 +45,14 @@ class CompiledEngine(BuildHookInterface[Any]):
         build_data["pure_python"] = False
         build_data["tag"] = f"cp{''.join(map(str, _OLDEST))}-abi3-{_platform()}"
         if version != "editable":
-            build_data["force_include"][str(library)] = f"perfring/{_LIBRARY}"
+            build_data["force_include"][str(library)] = str(_LIBRARY)
 
 
 def _platform() -> str:
     return sysconfig.get_platform().replace("-", "_").replace(".", "_")
 
 
-def _compile(source: Path, library: Path) -> str:
+def _compile(sources: list[Path], library: Path) -> str:
     """Why it could not be compiled; "" when it was."""
     linker = sysconfig.get_config_var("LDSHARED")
     if not linker:
@@ -62,7 +63,7 @@ def _compile(source: Path, library: Path) -> str:
         *("-O3", "-g0", "-std=c11", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra"),
         f"-DPy_LIMITED_API=0x{_OLDEST[0]:02X}{_OLDEST[1]:02X}0000",
         f"-I{sysconfig.get_path('include')}",
-        *(str(source), "-o", str(built)),
+        *(*map(str, sources), "-o", str(built)),
     ]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)

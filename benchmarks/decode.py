@@ -113,7 +113,8 @@ def _columns(name: str) -> Preparing:
     def prepare(image: Image, _: ExitStack) -> Reading:
         if name == "compiled" and not is_built():
             raise UnavailableError("perfring was installed without its compiled engine")
-        taker, copied = ColumnTaker(image.decoder()), ColumnImage.of(image.data)
+        taker = ColumnTaker(image.decoder())
+        copied = ColumnImage.of(image.data, memory=taker.memory)
 
         def read(passes: int) -> int:
             with using(name):

@@ -50,8 +50,16 @@ class Core(Protocol):
         """Adds up the counts that stand in front of parts."""
         ...
 
-    def walk(self, data: Any, length: int, *tables: Any) -> tuple[Any, ...]:
+    def catalogue(self, *tables: Any) -> Any:
+        """What is known of the records, as `walk` takes it: see `perfring.columns.catalogue`."""
+        ...
+
+    def walk(self, data: Any, length: int, catalogue: Any, pool: list[bytearray]) -> tuple[Any, ...]:
         """Finds the records of an image: see `perfring.columns.walk`."""
+        ...
+
+    def take_buffer(self, pool: list[bytearray], size: int) -> bytearray:
+        """See `perfring.columns.memory`."""
         ...
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from perfring.errors import SessionClosed
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 __all__ = ["Guard"]
+
+_Result = TypeVar("_Result")
 
 
 class Guard:
@@ -49,6 +51,21 @@ class Guard:
             self._depth += 1
             try:
                 yield
+            finally:
+                self._depth -= 1
+                self._close_if_wanted()
+
+    def call(self, work: Callable[..., _Result], *arguments: Any) -> _Result:
+        """``work(*arguments)``, with everything kept open: as `held`, for what is done at every wake.
+
+        Raises:
+            SessionClosed: it is too late.
+        """
+        with self._lock:
+            self.check()
+            self._depth += 1
+            try:
+                return work(*arguments)
             finally:
                 self._depth -= 1
                 self._close_if_wanted()

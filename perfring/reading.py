@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from perfring.abi import CLOCK_MONOTONIC
 from perfring.batch import Reason
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from perfring.sweeping import Sweeper
 
 __all__ = ["Reader"]
+
+_Result = TypeVar("_Result")
+_ROLE: Final = "reader"
 
 _ANNOUNCED: Final = frozenset({Reason.TIMEOUT, Reason.FLUSH, Reason.END})
 _DETACH_PATIENCE: Final = 5.0
@@ -63,8 +66,7 @@ class Reader:
         self._sweeper = sweeper
         self._waker = waker
         self._disable = disable
-        self._role = threading.RLock()  # as below
-        self._role_taken = False
+        self._role: dict[str, object] = {}
         self._waiter: EpollWaiter | None = None
         self._loop_waiter: LoopWaiter | None = None
         self._blocked = threading.Condition()  # over an RLock: a signal handler may come while its own thread holds it
@@ -127,19 +129,22 @@ class Reader:
         Raises:
             SessionBusy: somebody else is.
         """
-        taken_here = False
+        me = object()
         try:
-            with self._role:
-                if self._role_taken:
-                    raise SessionBusy(
-                        "somebody else is reading this session, or this is a callback of its reader; a wakeup reaches "
-                        "one waiter only (K17): use one reader, and hand the records on"
-                    )
-                self._role_taken = taken_here = True  # in one statement: an interrupt leaves it given back
+            self._take_role(me)
             yield
         finally:
-            if taken_here:
-                self._role_taken = False
+            if _ROLE in self._role and self._role[_ROLE] is me:
+                del self._role[_ROLE]
+
+    def _take_role(self, me: object) -> None:
+        # One step for all threads. And whoever gives it back looks who has it, so that an interrupt may come at any
+        # call in between; the giving back has none.
+        if self._role.setdefault(_ROLE, me) is not me:
+            raise SessionBusy(
+                "somebody else is reading this session, or this is a callback of its reader; a wakeup reaches one "
+                "waiter only (K17): use one reader, and hand the records on"
+            )
 
     def next_batch(
         self,
@@ -149,19 +154,37 @@ class Reader:
         tick: float | None = None,
         until: Callable[[], bool] | None = None,
     ) -> Batch:
-        """Waits until there is something to tell, and returns it. The caller has the role.
+        """Waits until there is something to tell, and returns it. Has the role meanwhile.
 
         Args:
             timeout: seconds until TIMEOUT is announced.
             max_latency: seconds without a wakeup after which the rings are drained all the same.
             tick: seconds between two looks at ``until`` during a wait.
             until: ends the wait, with TIMEOUT but without a drain, when it returns True.
+
+        Raises:
+            SessionBusy: somebody else has the role.
+            SessionClosed: closed meanwhile.
         """
+        me = object()
+        try:
+            self._take_role(me)
+            return self._next_batch(timeout, max_latency, tick, until)
+        finally:
+            if _ROLE in self._role and self._role[_ROLE] is me:
+                del self._role[_ROLE]
+
+    def _next_batch(
+        self,
+        timeout: float | None,
+        max_latency: float | None,
+        tick: float | None,
+        until: Callable[[], bool] | None,
+    ) -> Batch:
         deadline = None if timeout is None else self._now() + timeout
         try:
             if self._waiter is None or self._closing:
-                with self._occupied():
-                    pass  # a new waiter brings its first look before anything else
+                self._occupied(_only_open)  # a new waiter brings its first look before anything else
             while True:
                 batch = self._advance()
                 if batch is not None:
@@ -171,8 +194,7 @@ class Reader:
                 expires, wait_for = self._soonest(deadline, max_latency)
                 if tick is not None and (wait_for is None or tick < wait_for):
                     expires, wait_for = None, tick
-                with self._occupied() as waiter:
-                    reason = waiter.wait(wait_for)
+                reason = self._occupied(EpollWaiter.wait, wait_for)
                 self._begin_for(reason, expires, over=deadline is not None and self._now() >= deadline)
         except BaseException:
             # What was asked and then not looked at would never be told again (K14): the next waiter looks first.
@@ -274,22 +296,29 @@ class Reader:
         return Reason.TIMEOUT, left
 
     def _all_ended(self) -> bool:
-        return not [ring for ring in self._rings if not ring.ended]
+        # The first one tells, most of the time. No generator: an interrupt that hits the end of one is swallowed.
+        for ring in self._rings:  # noqa: SIM110
+            if not ring.ended:
+                return False
+        return True
 
     # The waiters.
 
-    @contextmanager
-    def _occupied(self) -> Iterator[EpollWaiter]:
-        """The epoll of this session, which nobody closes meanwhile: `close` ends the wait, and waits for that."""
-        with self._blocked:
-            self._blocked_thread = threading.get_ident()
+    def _occupied(self, work: Callable[..., _Result], *arguments: Any) -> _Result:
+        """``work`` with the epoll of this session, which nobody closes meanwhile: `close` ends it, and waits for that.
+
+        Without a lock, for it happens at every wake: here "blocked" is said and then "closing" asked for, there the
+        other way round, so that one of the two sees the other.
+        """
+        self._blocked_thread = threading.get_ident()
         try:
             # Whoever sets a flag sets the waker after it: one that was set before the wait ends it at once.
-            yield self._open_waiter()
+            return work(self._open_waiter(), *arguments)
         finally:
-            with self._blocked:
-                self._blocked_thread = None
-                self._blocked.notify_all()
+            self._blocked_thread = None
+            if self._closing:
+                with self._blocked:
+                    self._blocked.notify_all()
 
     def _open_waiter(self) -> EpollWaiter:
         """The epoll of this session; a new one brings a first look into the rings with it (K15)."""
@@ -325,3 +354,7 @@ class Reader:
 
     def _now(self) -> float:
         return self._kernel.clock_ns(CLOCK_MONOTONIC) / 1e9
+
+
+def _only_open(waiter: EpollWaiter) -> None:
+    """What `Reader._occupied` calls where there is nothing to wait for."""

@@ -320,12 +320,11 @@ class Session(Recording):
         self._check()
         if max_latency is None:
             max_latency = self._plan.max_latency
-        with self._reader.role():
-            try:
-                return self._reader.next_batch(timeout=timeout, max_latency=max_latency, tick=tick, until=until)
-            finally:
-                if self._close_put_off:  # by a signal handler inside this wait, where nothing could be taken away
-                    self.close()
+        try:
+            return self._reader.next_batch(timeout=timeout, max_latency=max_latency, tick=tick, until=until)
+        finally:
+            if self._close_put_off:  # by a signal handler inside this wait, where nothing could be taken away
+                self.close()
 
     def _deliver_released(self, released: list[Any]) -> int:
         return self._deliver(self._sweeper.order.records(released))

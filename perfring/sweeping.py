@@ -66,16 +66,15 @@ class Sweeper:
         Raises:
             SessionClosed: closed meanwhile.
         """
-        with self._guard.held():
-            # Whatever is older than this moment is in the rings when the heads are loaded, but for a record that is
-            # stamped and not yet published. The second look below, a round later, finds that one too, in all
-            # likelihood.
-            began = self._kernel.clock_ns(self._clock_id)
-            unfinished = behind = [(ring, ring.head()) for ring in self._rings]
+        guarded = self._guard.call
+        # Whatever is older than this moment is in the rings when the heads are loaded, but for a record that is stamped
+        # and not yet published. The second look below, a round later, finds that one too, in all likelihood.
+        began = self._kernel.clock_ns(self._clock_id) if not self._alone else 0
+        unfinished = behind = guarded(self._heads)
         while unfinished:
             for ring, target in behind:
-                with self._guard.held():  # for each: who wants to close waits no longer than that
-                    ring.drain(target, self._budget, self.order.pending)
+                # For each: who wants to close waits no longer than that.
+                guarded(ring.drain, target, self._budget, self.order.pending)
             unfinished = [(ring, target) for ring, target in unfinished if not ring.has_reached(target)]
             if unfinished:
                 reached = min(ring.last_time for ring, _ in unfinished)
@@ -84,17 +83,20 @@ class Sweeper:
                 yield self.order.release(None if self._alone else min(began, reached))
         if not self._alone:
             for ring in self._rings:
-                with self._guard.held():
-                    ring.drain(ring.head(), self._budget, self.order.pending)
+                guarded(self._drain_anew, ring)
         self._guard.check()
         yield self.order.release(None if everything or self._alone else began)
 
     def sweep_one(self, ring: RingDrain) -> Iterator[list[Any]]:
         """The same for one ring alone, without regard to the others; what was held back of it comes first."""
-        with self._guard.held():
-            target = ring.head()
+        target = self._guard.call(ring.head)
         yield self.order.take(ring.cpu)
         while not ring.has_reached(target):
-            with self._guard.held():
-                ring.drain(target, self._budget, self.order.pending)
+            self._guard.call(ring.drain, target, self._budget, self.order.pending)
             yield self.order.take(ring.cpu)
+
+    def _heads(self) -> list[tuple[RingDrain, int]]:
+        return [(ring, ring.head()) for ring in self._rings]
+
+    def _drain_anew(self, ring: RingDrain) -> None:
+        ring.drain(ring.head(), self._budget, self.order.pending)

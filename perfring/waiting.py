@@ -124,19 +124,24 @@ class EpollWaiter:
         self._by_fd[watch.fd] = watch
 
     def _sort_out(self, ready: list[tuple[int, int]]) -> Reason:
-        reasons = set()
+        woken = hung_up = flushed = False
         for fd, events in ready:
             watch = self._by_fd.get(fd)
             if watch is None:
                 self._waker.clear()
-                reasons.add(Reason.FLUSH)
+                flushed = True
             elif events & _GONE:
                 self._replace(watch)
-                reasons.add(Reason.HANGUP)
+                hung_up = True
             else:
                 watch.ring.note_wakeup()
-                reasons.add(Reason.WAKEUP)
-        return _foremost(reasons)
+                woken = True
+        # The one worth telling when several came together.
+        if woken:
+            return Reason.WAKEUP
+        if hung_up:
+            return Reason.HANGUP
+        return Reason.FLUSH if flushed else Reason.TIMEOUT
 
     def _replace(self, watch: _Watch) -> None:
         self._epoll.unregister(watch.fd)

@@ -40,6 +40,9 @@ class ColumnBatch(Batch):
     def __getitem__(self, index: int | slice) -> Record | Sequence[Record]:
         return self._made[index]
 
+    def __bool__(self) -> bool:
+        return bool(self._groups)  # none of them is empty, and no run in it
+
     def __len__(self) -> int:
         return sum(run.size for group in self._groups for run in group)
 

@@ -69,9 +69,12 @@ class Block:
     @property
     def lost(self) -> int:
         """The sum of all PERF_RECORD_LOST (K21)."""
-        groups = self._walked.groups
-        # In Python's numbers: beyond 64 bits, if it must be.
-        return sum(sum(groups[code].table["lost"].tolist()) for code in self.catalogue.lost if code in groups)
+        total = 0
+        for code in self.catalogue.lost:
+            group = self._walked.groups.get(code)
+            if group is not None:
+                total += sum(group.table["lost"].tolist())  # in Python's numbers: beyond 64 bits, if it must be
+        return total
 
     def starts(self, low: int, high: int) -> Offsets:
         """Where these records begin in the image, in time order."""
@@ -152,7 +155,9 @@ class Run(NamedTuple):
 
     def late(self, than: int) -> int:
         """How many are older than that; what has no time is never late."""
-        return max(0, self._found(than) - self._found(0))
+        if self.block.keys[self.low] >= than:  # the first one tells, most of the time
+            return 0
+        return self._found(than) - self._found(0)
 
     def _found(self, time: int) -> int:
         """The first record that is not older."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from perfring.engine import Core
     from perfring.layout import EventLayout
 
 __all__ = ["ODD", "SIDE_TYPES", "Catalogue"]
@@ -83,7 +84,7 @@ class Catalogue:
         self._facts_by_code: NDArray[np.int64] = np.array(self._facts, np.int64)
         self.least, self.most, self.time_at, *_, misfit = self._facts_by_code.T.copy()
         self.misfit = misfit.astype(np.uint16)
-        self.tables = self._for_the_compiled_walk()
+        self._compiled: Any = None
         made = [(code, shape) for code, shape in enumerate(self.shapes) if shape is not None]
         self.lost = [code for code, shape in made if shape.kind == "lost"]
         self.alone = [code for code, shape in made if shape.alone is not None]
@@ -111,8 +112,14 @@ class Catalogue:
         """The code of samples with these ids."""
         return self.sample_codes[self.slots(ids)]
 
-    def _for_the_compiled_walk(self) -> tuple[Any, ...]:
-        """The tables that ``walk`` in _core.c reads: ids by hash, side-band codes, and a row of 8 numbers a code."""
+    def compiled(self, core: Core) -> Any:
+        """The same as the compiled walk knows it."""
+        if self._compiled is None:
+            self._compiled = core.catalogue(*self.tables())
+        return self._compiled
+
+    def tables(self) -> tuple[Any, ...]:
+        """What ``catalogue`` in _walk.c takes: ids by hash, side-band codes, and a row of 8 numbers a code."""
         unknown = len(self.ids)
         slots = 1 << (2 * unknown + 1).bit_length()
         known = np.zeros(slots, _KNOWN)
@@ -175,7 +182,7 @@ class Catalogue:
 
 
 def _hashed(event_id: int, slots: int) -> int:
-    """The slot where an id is looked for first: must match ``look_up`` in _core.c."""
+    """The slot where an id is looked for first: must match ``look_up`` in _walk.c."""
     return (event_id * 0x9E3779B97F4A7C15 & (1 << 64) - 1) >> 32 & (slots - 1)
 
 

@@ -37,7 +37,7 @@ class ColumnDrain(RingDrain):
     def _take(self, length: int, *, final: bool, beyond: int) -> tuple[list[Any], int]:
         reader = self._reader
         block, consumed = self._taker.take(
-            Image.of(*reader.pieces(length)),
+            Image.of(*reader.pieces(length), memory=self._taker.memory),
             cpu=self.cpu,
             position=reader.tail,
             on_bad=self._on_bad,

@@ -9,21 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from perfring.columns.memory import room
 from perfring.engine import core
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from perfring.columns.image import Bytes, Image, Offsets
+    from perfring.columns.memory import Memory
 
 __all__ = ["count_items", "count_text", "take_rows", "take_spans"]
 
 
-def take_rows(data: Bytes, dtype: np.dtype[Any], starts: Offsets) -> NDArray[Any]:
-    """The items of this type that begin at these bytes, one behind the other."""
+def take_rows(data: Bytes, dtype: np.dtype[Any], starts: Offsets, *, memory: Memory | None = None) -> NDArray[Any]:
+    """The items of this type that begin at these bytes, one behind the other; ``memory``: where they go."""
     compiled = core()
     if compiled is not None:
-        rows = np.empty(len(starts) * dtype.itemsize, np.uint8)
+        rows = room(memory, len(starts) * dtype.itemsize)
         compiled.take_rows(data, starts, dtype.itemsize, rows)
         return rows.view(dtype)
     # A view whose items overlap, beginning at every byte. Of items without fields numpy copies each in one go.
@@ -60,7 +62,9 @@ def count_text(image: Image, starts: Offsets, at: int, trailer: int) -> Offsets:
     return edges
 
 
-def take_spans(data: Bytes, starts: Offsets, edges: Offsets, *, item: int = 1, shift: int = 0) -> Bytes:
+def take_spans(
+    data: Bytes, starts: Offsets, edges: Offsets, *, item: int = 1, shift: int = 0, memory: Memory | None = None
+) -> Bytes:
     """The bytes of items that begin ``shift`` bytes behind each start, all of them in one piece.
 
     Args:
@@ -69,11 +73,12 @@ def take_spans(data: Bytes, starts: Offsets, edges: Offsets, *, item: int = 1, s
         edges: as `count_items` gives them: record ``i`` has ``edges[i + 1] - edges[i]`` items.
         item: bytes of one.
         shift: bytes.
+        memory: where they go; None for memory of their own.
     """
     total = int(edges[-1]) * item
     compiled = core()
     if compiled is not None:
-        spans = np.empty(total, np.uint8)
+        spans = room(memory, total)
         compiled.take_spans(data, starts, shift, edges, item, spans)
         return spans
     # The index of every byte: its place in the result, moved by how far its span lies from there.

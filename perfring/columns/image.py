@@ -19,6 +19,8 @@ from perfring.columns.lazy import lazy
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from perfring.columns.memory import Memory
+
 __all__ = ["PADDING", "Bytes", "Image", "Offsets"]
 
 Offsets: TypeAlias = "NDArray[np.int64]"
@@ -36,26 +38,35 @@ class Image:
 
     Args:
         data: the bytes, and `PADDING` zeros behind them.
+        memory: where what is made of them goes; None for memory of its own.
 
     Attributes:
-        data: the same.
+        data, memory: the same.
         length: without the padding.
     """
 
-    def __init__(self, data: Bytes) -> None:
+    def __init__(self, data: Bytes, *, memory: Memory | None = None) -> None:
         self.data = data
+        self.memory = memory
         self.length = len(data) - PADDING
 
     @classmethod
-    def of(cls, *pieces: bytes | memoryview) -> Image:
-        """A copy of these bytes, one piece behind the other."""
-        data = np.empty(sum(map(len, pieces)) + PADDING, np.uint8)
-        whole, end = data.data, 0
-        for piece in pieces:
-            begin, end = end, end + len(piece)
-            whole[begin:end] = piece
-        whole[end:] = _ZEROS
-        return cls(data)
+    def of(cls, *pieces: bytes | memoryview, memory: Memory | None = None) -> Image:
+        """A copy of these bytes, one piece behind the other.
+
+        Args:
+            pieces: the bytes.
+            memory: where the copy goes, and what is made of it; None for memory of their own.
+        """
+        size = sum(map(len, pieces)) + PADDING
+        buffer = bytearray(size) if memory is None else memory.take(size)
+        end = 0
+        with memoryview(buffer) as whole:
+            for piece in pieces:
+                begin, end = end, end + len(piece)
+                whole[begin:end] = piece
+            whole[end:size] = _ZEROS
+        return cls(np.frombuffer(buffer, np.uint8, size), memory=memory)
 
     @lazy
     def words(self) -> NDArray[np.uint64]:

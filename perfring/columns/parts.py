@@ -171,7 +171,8 @@ class _Items(Part):
     def gather(self, image: Image, starts: Offsets, at: int, trailer: int) -> Ragged:  # noqa: ARG002 - a sample's end
         """The items."""
         edges, dtype = count_items(image, starts, at, self.item), np.dtype(f"=u{self.item}")
-        return Ragged.laid_end_to_end(image.data, dtype, starts, edges, shift=at + self.head)
+        shift = at + self.head
+        return Ragged.laid_end_to_end(image.data, dtype, starts, edges, shift=shift, memory=image.memory)
 
 
 class Chain(_Items):
@@ -337,7 +338,8 @@ class Text(Part):
 
     def gather(self, image: Image, starts: Offsets, at: int, trailer: int) -> Ragged:
         """The bytes before the NUL."""
-        return Ragged.laid_end_to_end(image.data, _U8, starts, count_text(image, starts, at, trailer), shift=at)
+        edges = count_text(image, starts, at, trailer)
+        return Ragged.laid_end_to_end(image.data, _U8, starts, edges, shift=at, memory=image.memory)
 
 
 @dataclass(frozen=True, slots=True)

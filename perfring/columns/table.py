@@ -242,9 +242,7 @@ class Columns:
     @lazy
     def _trailer(self) -> NDArray[Any]:
         trailer = self._shape.trailer or np.dtype([])
-        return self._joined(
-            [[take_rows(source.run.block.image.data, trailer, source.ends()) for source in g] for g in self._groups]
-        )
+        return self._joined([[_rows_at(source, trailer, source.ends()) for source in g] for g in self._groups])
 
     @lazy
     def _payload(self) -> NDArray[Any]:
@@ -252,10 +250,7 @@ class Columns:
         dtype = payload_dtype(self._shape.format) if self._shape.format is not None else np.dtype([])
         return self._joined(
             [
-                [
-                    take_rows(s.run.block.image.data, dtype, spans["raw"].starts)
-                    for s, spans in zip(g, found, strict=True)
-                ]
+                [_rows_at(s, dtype, spans["raw"].starts) for s, spans in zip(g, found, strict=True)]
                 for g, found in zip(self._groups, self._spans, strict=True)
             ]
         )
@@ -336,12 +331,18 @@ def _of_ring(source: Source, name: str) -> NDArray[Any]:
 
 
 def _words(source: Source, span: Span) -> NDArray[Any]:
-    return take_rows(source.run.block.image.data, span.dtype, span.starts)
+    return _rows_at(source, span.dtype, span.starts)
+
+
+def _rows_at(source: Source, dtype: np.dtype[Any], starts: Offsets) -> NDArray[Any]:
+    image = source.run.block.image
+    return take_rows(image.data, dtype, starts, memory=image.memory)
 
 
 def _items(source: Source, span: Span) -> Ragged:
     counts = np.zeros(0, np.int64) if span.counts is None else span.counts
-    return Ragged.gathered(source.run.block.image.data, span.dtype, span.starts, counts)
+    image = source.run.block.image
+    return Ragged.gathered(image.data, span.dtype, span.starts, counts, memory=image.memory)
 
 
 def _dynamic_fields(shape: Shape) -> list[TracepointField]:
@@ -360,6 +361,6 @@ def _dynamic(source: Source, field: TracepointField, raw: Span) -> Ragged:
         begin, length = (words & 0xFFFF) + relative, words >> 16
     fits = begin + length <= room
     counts = np.where(fits, length // dtype.itemsize, 0)
-    found = Ragged.gathered(image.data, dtype, raw.starts + np.where(fits, begin, 0), counts)
+    found = Ragged.gathered(image.data, dtype, raw.starts + np.where(fits, begin, 0), counts, memory=image.memory)
     found.outside = np.flatnonzero(~fits)
     return found

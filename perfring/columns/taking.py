@@ -9,6 +9,7 @@ import numpy as np
 from perfring.columns.block import Block
 from perfring.columns.catalogue import ODD, Catalogue
 from perfring.columns.image import Image
+from perfring.columns.memory import Memory
 from perfring.columns.parts import Raw, Rows
 from perfring.columns.walk import Group, Walked, grouped, is_ascending, walk
 from perfring.decoding import is_corrupt, unreadable
@@ -34,12 +35,16 @@ class ColumnTaker:
 
     Args:
         decoder: knows the events; more may be added to it at any time.
+
+    Attributes:
+        memory: where what it makes goes; for images as well.
     """
 
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
         self._catalogue: Catalogue | None = None
         self._known = 0
+        self.memory = Memory()
 
     def take(
         self,
@@ -58,6 +63,7 @@ class ColumnTaker:
         """
         catalogue = self._current()
         walked = _checked(image, catalogue, walk(image, catalogue))
+        self.memory.trim()
         if ODD in walked.groups and walked.starts is not None:
             walked = self._look_at_odd(image, walked, walked.starts, cpu=cpu, position=position, on_bad=on_bad)
         end, length = walked.end, image.length
@@ -118,9 +124,11 @@ _LATEST: Final = (1 << 63) - 1
 
 def _checked(image: Image, catalogue: Catalogue, walked: Walked) -> Walked:
     """Looks at the parts of all records that have several; those that do not fit get another code."""
+    if walked.starts is None:  # all are alike, and one of a shape that is not checked
+        return walked
     for code in catalogue.checked:
         shape, group = catalogue.shapes[code], walked.groups.get(code)
-        if shape is None or group is None or walked.starts is None:
+        if shape is None or group is None:
             continue
         fits, payload_fits = _fitting(image, shape, walked.starts[group.rows])
         if not fits.all() or not payload_fits.all():

@@ -118,18 +118,20 @@ def walk(image: Image, catalogue: Catalogue) -> Walked:
     compiled = core()
     if compiled is None:
         return _walk_uniform(image, catalogue) or _walk_linked(image, catalogue)
-    end, stride, ascending, code, starts, codes, keys, tables = compiled.walk(
-        image.data, image.length, *catalogue.tables
+    pool = [] if image.memory is None else image.memory.kept
+    end, stride, ascending, code, count, starts, codes, keys, tables = compiled.walk(
+        image.data, image.length, catalogue.compiled(compiled), pool
     )
     if stride:
-        times = image.strided(_TIME, int(catalogue.time_at[code]), stride, end // stride)
+        times = image.strided(_TIME, int(catalogue.time_at[code]), stride, count)
         return _uniform(image, catalogue, code, stride, times, ascending=bool(ascending))
-    found, every = {}, np.frombuffer(codes, np.uint16)
-    for kind, table in tables.items():
+    found, every = {}, np.frombuffer(codes, np.uint16, count)
+    for kind, (table, rows) in tables.items():
         shape = catalogue.shapes[kind]
-        rows = np.zeros(0, _NOTHING) if shape is None else np.frombuffer(table, shape.fixed)
-        found[kind] = Group(rows, partial(_numbers_of, kind, every))
-    return Walked(end, np.frombuffer(keys, np.int64), bool(ascending), np.frombuffer(starts, np.int64), found)
+        fixed = np.zeros(0, _NOTHING) if shape is None else np.frombuffer(table, shape.fixed, rows)
+        found[kind] = Group(fixed, partial(_numbers_of, kind, every))
+    keyed, begun = np.frombuffer(keys, np.int64, count), np.frombuffer(starts, np.int64, count)
+    return Walked(end, keyed, bool(ascending), begun, found)
 
 
 def grouped(image: Image, catalogue: Catalogue, starts: Offsets, codes: NDArray[np.uint16]) -> dict[int, Group]:
@@ -137,7 +139,9 @@ def grouped(image: Image, catalogue: Catalogue, starts: Offsets, codes: NDArray[
     found = {}
     for code in np.flatnonzero(np.bincount(codes)).tolist():
         shape, rows = catalogue.shapes[code], np.flatnonzero(codes == code)
-        table = np.zeros(len(rows), _NOTHING) if shape is None else take_rows(image.data, shape.fixed, starts[rows])
+        table = np.zeros(len(rows), _NOTHING)
+        if shape is not None:
+            table = take_rows(image.data, shape.fixed, starts[rows], memory=image.memory)
         found[code] = Group(table, rows)
     return found
 

@@ -17,6 +17,8 @@ from tests.quality.project import ROOT
 
 SOURCE_ONLY = (
     "perfring/_core.c",
+    "perfring/_core.h",
+    "perfring/_walk.c",
     "hatch_build.py",
     "pyproject.toml",
     "README.md",

@@ -257,9 +257,10 @@ def catalogue() -> Catalogue:
 
 def walked(data: bytes = RECORD * 4, length: int | None = None, **tables: Any) -> Any:
     """The walk of an image, with other tables than those that belong to it."""
-    known, side, facts, nobody, told = catalogue().tables
+    known, side, facts, nobody, told = catalogue().tables()
     chosen = {"known": known, "side": side, "facts": facts, "nobody": nobody, "told": told} | tables
-    return CORE.walk(Image.of(data).data, len(data) if length is None else length, *chosen.values())
+    made = CORE.catalogue(*chosen.values())
+    return CORE.walk(Image.of(data).data, len(data) if length is None else length, made, [])
 
 
 def test_the_tables_of_a_catalogue_are_taken() -> None:
@@ -276,7 +277,7 @@ def test_a_length_beyond_the_data_is_refused(length: int) -> None:
 
 @pytest.mark.parametrize("name", ["known", "side", "facts"])
 def test_a_table_that_ends_within_a_row_or_is_empty_is_refused(name: str) -> None:
-    table = dict(zip(("known", "side", "facts"), catalogue().tables[:3], strict=True))[name].tobytes()
+    table = dict(zip(("known", "side", "facts"), catalogue().tables()[:3], strict=True))[name].tobytes()
     for cut in (b"", table[:-1], table[:1]):
         spoilt: dict[str, Any] = {name: cut}
         with pytest.raises(ValueError, match=f"{name} has {len(cut)} bytes, which is no multiple"):
@@ -287,7 +288,7 @@ def test_a_table_that_ends_within_a_row_or_is_empty_is_refused(name: str) -> Non
 @pytest.mark.parametrize("number", range(8), ids=FACTS)
 @pytest.mark.parametrize("code", [0, 1], ids=["odd", "sample"])
 def test_facts_that_do_not_fit_are_refused_or_harmless(code: int, number: int, value: int) -> None:
-    facts = catalogue().tables[2].copy()
+    facts = catalogue().tables()[2].copy()
     facts[code, number] = value
     images = (RECORD * 4, RECORD * 2 + RECORD[:-8], RECORD[:24], RECORD[:6] + b"\x30\0" + RECORD[8:])
     for image in images:
@@ -313,7 +314,7 @@ def test_facts_that_do_not_fit_are_refused_or_harmless(code: int, number: int, v
     ],
 )
 def test_facts_that_would_lead_outside_are_refused(number: int, value: int) -> None:
-    facts = catalogue().tables[2].copy()
+    facts = catalogue().tables()[2].copy()
     facts[1, number] = value
     with pytest.raises(ValueError, match="the tables of the catalogue do not fit each other"):
         walked(facts=facts)
@@ -341,7 +342,7 @@ def wrong_row(known: Any) -> Any:
 @pytest.mark.parametrize("spoil", [full, three_slots, wrong_code, wrong_row])
 def test_ids_that_lead_nowhere_are_refused(spoil: Callable[[Any], Any]) -> None:
     with pytest.raises(ValueError, match="the tables of the catalogue do not fit each other"):
-        walked(known=spoil(catalogue().tables[0].copy()))
+        walked(known=spoil(catalogue().tables()[0].copy()))
 
 
 @pytest.mark.parametrize("nobody", [(1000, 0), (0, 2), (2**32 - 1, 0)])
@@ -351,7 +352,7 @@ def test_an_unknown_id_that_leads_nowhere_is_refused(nobody: tuple[int, int]) ->
 
 
 def test_side_band_that_leads_nowhere_is_refused() -> None:
-    side = catalogue().tables[1].copy()
+    side = catalogue().tables()[1].copy()
     side[1, 31] = 1000
     with pytest.raises(ValueError, match="the tables of the catalogue do not fit each other"):
         walked(side=side)

@@ -126,6 +126,11 @@ _SAYING: Final = (
     ),
     bug(
         "columns",
+        "memory is used again while somebody looks at it",
+        ("perfring.columns.memory:Memory._take", "sys.getrefcount(each) == _FREE", "True"),
+    ),
+    bug(
+        "columns",
         "a merged piece has no fields",
         ("perfring.columns.table:Columns._joined", "[order].view(group[0].dtype)", "[order]"),
     ),

@@ -138,11 +138,11 @@ _SESSION: Final = (
         "nobody looks after registering",
         ("perfring.reading:Reader._open_waiter", "self._begin(Reason.START)", "pass"),
     ),
-    bug("session", "a second waiter is let in", ("perfring.reading:Reader.role", "if self._role_taken:", "if False:")),
+    bug("session", "a second waiter is let in", ("perfring.reading:Reader._take_role", "is not me", "is None")),
     bug(
         "session",
         "what an interrupted wait took is forgotten",
-        ("perfring.reading:Reader.next_batch", "self._drop_waiter()\n", "pass\n"),
+        ("perfring.reading:Reader._next_batch", "self._drop_waiter()\n", "pass\n"),
     ),
     bug(
         "session",
@@ -172,7 +172,7 @@ _SESSION: Final = (
     bug(
         "session",
         "a hangup is no reason to drain",
-        (_SORT_OUT, "reasons.add(Reason.HANGUP)", "pass"),
+        (_SORT_OUT, "hung_up = True", "pass"),
     ),
     bug("session", "wakeups are counted at hangups only", (_SORT_OUT, "watch.ring.note_wakeup()", "pass")),
     bug(

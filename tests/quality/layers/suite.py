@@ -47,7 +47,7 @@ LAYERS: Final = (
         _unit(
             *("geometry", "ring", "records_decoder", "draining", "ordering", "sweeping", "waiting", "guard"),
             *("dispatch", "reading", "builder_watermark", "simkernel_ringbuf", "simkernel_kernel"),
-            *("columns_walk", "columns_batch", "columns_payload", "columns_decoding"),
+            *("columns_walk", "columns_batch", "columns_payload", "columns_decoding", "columns_memory"),
         ),
     ),
     Layer(
