@@ -12,6 +12,7 @@ import pytest
 from perfring import engine
 from perfring.batch import Batch, Reason
 from perfring.builder import SessionBuilder
+from perfring.columns import ColumnOrder
 from perfring.errors import Unsupported
 from perfring.events import KernelEvents, TracepointEvents
 from perfring.kernel import Kernel
@@ -206,6 +207,22 @@ def test_an_interrupted_callback_leaves_the_rest(session: Session, actor: Actor)
     with pytest.raises(KeyboardInterrupt):
         session.parse_all()
     assert positions(session.next_batch(timeout=0)) == [SAMPLE_BYTES, 2 * SAMPLE_BYTES]
+
+
+def test_an_interrupt_before_the_delivery_of_one_cpu_loses_nothing(
+    session: Session, actor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    actor.getppid(3)
+    for _ in session.records(duration=0):
+        break
+    with monkeypatch.context() as patch:
+        patch.setattr(ColumnOrder, "records", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            session.parse_for_cpu(0)
+    assert (session.statistics().undelivered, session.parse_for_cpu(0)) == (2, 2)
 
 
 # Announcements, losses, counts.

@@ -234,7 +234,15 @@ def test_one_ring_can_be_taken_alone() -> None:
     order = ColumnOrder()
     order.pending += [block_of(plain(3)), block_of(plain(1), cpu=1)]
     assert [found.cpu for found in order.records(order.take(1))] == [1]
+    order.outbox = []
     assert [found.cpu for found in order.records(order.release())] == [0]
+
+
+def test_one_ring_that_was_taken_and_not_handed_over_comes_again() -> None:
+    order = ColumnOrder()
+    order.pending += [block_of(plain(3)), block_of(plain(1), cpu=1)]
+    order.take(0)
+    assert (len(order), [found.cpu for found in order.records(order.release())]) == (2, [0, 1])
 
 
 # Columns, one by one.
