@@ -118,15 +118,19 @@ class RingDrain:
             self._bad("the records could not be decoded", reader.tail, unread)
             reader.free(unread)
             raise
-        position = reader.after(consumed)
+        position, counts = reader.after(consumed), self.statistics
+        records, lost, last_time = self._counted(taken)
         if self.on_image is not None:
             self.on_image(self.cpu, reader.tail, reader.copy(min(consumed, length)), taken)
-        # No call between these two lines: a signal handler runs at calls only, so an interrupt comes before or behind.
+        # No call between these lines: a signal handler runs at calls only, so an interrupt comes before or behind.
         into += taken
         reader.tail = position
-        reader.publish()
+        counts.records += records
+        counts.bytes += consumed
+        counts.lost_reported += lost
+        self.last_time = last_time
         self._strayed_from = None
-        self._count(taken, consumed)
+        reader.publish()
 
     def close_account(self, kernel: Kernel) -> None:
         """Counts what is left behind, before the ring is closed. Once it is, nothing changes any more."""
@@ -171,14 +175,12 @@ class RingDrain:
         except RingOverrun:
             return 0
 
-    def _count(self, taken: list[Any], consumed: int) -> None:
+    def _counted(self, taken: list[Any]) -> tuple[int, int, int]:
+        """How many records those are, the sum of all PERF_RECORD_LOST among them, and what `last_time` then is."""
         records: list[Record] = taken
-        counts = self.statistics
-        counts.records += len(records)
-        counts.bytes += consumed
-        counts.lost_reported += sum(record.lost for record in records if isinstance(record, Lost))
-        if records and records[-1].time is not None:
-            self.last_time = records[-1].time
+        lost = sum(record.lost for record in records if isinstance(record, Lost))
+        last_time = records[-1].time if records else None
+        return len(records), lost, self.last_time if last_time is None else last_time
 
     def _bad(self, text: str, position: int, skipped: int) -> None:
         self._on_bad(BadRecord(text, cpu=self.cpu, position=position, skipped=skipped))

@@ -17,6 +17,7 @@ from perfring.errors import Unsupported
 from perfring.events import KernelEvents, TracepointEvents
 from perfring.kernel import Kernel
 from perfring.records import Record, Sample
+from perfring.ring import RingReader
 from perfring.session import Session
 from simkernel import SimKernel, aio
 from simkernel.contract.arm import Actor
@@ -209,12 +210,13 @@ def test_an_interrupted_callback_leaves_the_rest(session: Session, actor: Actor)
     assert positions(session.next_batch(timeout=0)) == [SAMPLE_BYTES, 2 * SAMPLE_BYTES]
 
 
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_an_interrupt_before_the_delivery_of_one_cpu_loses_nothing(
     session: Session, actor: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
     actor.getppid(3)
     for _ in session.records(duration=0):
         break
@@ -223,6 +225,17 @@ def test_an_interrupt_before_the_delivery_of_one_cpu_loses_nothing(
         with pytest.raises(KeyboardInterrupt):
             session.parse_for_cpu(0)
     assert (session.statistics().undelivered, session.parse_for_cpu(0)) == (2, 2)
+
+
+def test_what_an_interrupt_leaves_to_the_next_reader_is_counted_once(
+    session: Session, actor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    actor.getppid(3)
+    with monkeypatch.context() as patch:
+        patch.setattr(RingReader, "publish", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            session.next_batch(timeout=0)
+    assert (len(session.next_batch(timeout=0)), session.statistics().records) == (3, 3)
 
 
 # Announcements, losses, counts.

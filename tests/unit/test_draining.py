@@ -267,3 +267,15 @@ def test_a_tail_that_an_interrupt_kept_from_being_stored_is_stored_later(monkeyp
             drained(drain, drain.head(), BUDGET)
     drain.head()
     assert ring.tail == ring.head
+
+
+def test_what_an_interrupt_leaves_in_the_hands_of_the_reader_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    ring = BytesRing(256)
+    drain, _ = drain_of(ring)
+    ring.write(comm("a", time=7))
+    ring.write(struct.pack("=IHHQQIIQQ", 2, 0, 48, 7, 31, 1, 1, 9, 7))
+    monkeypatch.setattr(RingReader, "publish", raising(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        drain.drain(drain.head(), BUDGET, [])
+    counts = drain.statistics
+    assert (counts.records, counts.bytes, counts.lost_reported, drain.last_time) == (2, ring.head, 31, 9)
