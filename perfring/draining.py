@@ -118,7 +118,8 @@ class RingDrain:
             self._bad("the records could not be decoded", reader.tail, unread)
             reader.free(unread)
             raise
-        position, counts = reader.after(consumed), self.statistics
+        position = reader.after(consumed)
+        counts = self.statistics
         records, lost, last_time = self._counted(taken)
         if self.on_image is not None:
             self.on_image(self.cpu, reader.tail, reader.copy(min(consumed, length)), taken)

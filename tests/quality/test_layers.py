@@ -15,7 +15,7 @@ import pytest
 from tests.quality.conftest import PLANTED
 from tests.quality.layers import BUGS, Bug
 from tests.quality.layers.hunt import Find
-from tests.quality.layers.suite import layer_of
+from tests.quality.layers.suite import LAYERS, layer_of
 from tests.quality.layers.table import rows
 from tests.quality.project import ROOT
 
@@ -46,6 +46,10 @@ def finds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Find]:
     everything = sorted({row.test for row in TOLD.values()})
     found = hunted(tmp_path_factory.mktemp("hunt"), ["", *TOLD], {"": everything, **tests})
     return {find.bug: find for find in found}
+
+
+def test_every_file_of_a_layer_is_there() -> None:
+    assert [name for layer in LAYERS for name in layer.files if not (ROOT / name).is_file()] == []
 
 
 def test_without_a_bug_all_those_tests_pass(finds: dict[str, Find]) -> None:
