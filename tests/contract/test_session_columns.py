@@ -22,11 +22,12 @@ from perfring.session import Session
 from simkernel import SimKernel, aio
 from simkernel.contract.arm import Actor
 from simkernel.pytest_plugin import ActorFactory
+from tests.engines import EACH_ENGINE
 from tests.property._layouts import assert_columns_say_the_same
 from tests.session_rig import GETPPID, PATIENCE, SAMPLE_BYTES, kinds, watching
 
 
-@pytest.fixture(params=engine.ENGINES, autouse=True)
+@pytest.fixture(params=EACH_ENGINE, autouse=True)
 def each_engine(request: pytest.FixtureRequest) -> Iterator[None]:
     with engine.using(request.param):
         yield

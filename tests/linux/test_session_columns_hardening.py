@@ -17,6 +17,7 @@ from perfring.batch import Batch
 from perfring.linux import LinuxKernel
 from perfring.session import Session
 from simkernel.contract.linux_actor import LinuxActor
+from tests.engines import EACH_ENGINE
 from tests.session_rig import GETPPID, SAMPLE_BYTES, watching
 
 _Answer = TypeVar("_Answer")
@@ -25,7 +26,7 @@ _MOMENTS = 600
 """More than a delivery of three records has."""
 
 
-@pytest.fixture(params=engine.ENGINES, autouse=True)
+@pytest.fixture(params=EACH_ENGINE, autouse=True)
 def each_engine(request: pytest.FixtureRequest) -> Iterator[None]:
     with engine.using(request.param):
         yield

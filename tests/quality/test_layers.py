@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from perfring.engine import is_built
+from tests.engines import NOT_BUILT
 from tests.quality.conftest import PLANTED
 from tests.quality.layers import BUGS, Bug
 from tests.quality.layers.hunt import Find
@@ -60,6 +62,8 @@ def test_without_a_bug_all_those_tests_pass(finds: dict[str, Find]) -> None:
 def test_a_bug_is_found_by_the_test_that_the_page_names(
     bug: Bug, finds: dict[str, Find], record_property: Callable[[str, Any], None]
 ) -> None:
+    if "[compiled" in TOLD[bug.name].test and not is_built():
+        pytest.skip(NOT_BUILT)
     assert bug.name in finds, f"the page says that {TOLD[bug.name].test} finds {bug.name!r}; {ANEW}"
     find = finds[bug.name]
     record_property(PLANTED, (bug.name, find.layer, find.examples))

@@ -17,6 +17,7 @@ from perfring.columns.catalogue import Catalogue
 from perfring.columns.image import Image
 from perfring.decoding import Decoder
 from perfring.errors import BadRecord
+from tests.engines import EACH_ENGINE
 from tests.property._layouts import assert_columns_say_the_same
 from tests.unit.encoder import PLAIN, Form, padded, record, sample, trailer, u32, u64
 
@@ -25,7 +26,7 @@ DECODER = Decoder({7: PLAIN.layout("plain"), 9: CHAINED.layout("chained")}, defa
 WHO = {"pid": 1, "tid": 2, "callchain": [3, 4]}
 
 
-@pytest.fixture(params=engine.ENGINES, autouse=True)
+@pytest.fixture(params=EACH_ENGINE, autouse=True)
 def each_engine(request: pytest.FixtureRequest) -> Iterator[None]:
     with engine.using(request.param):
         yield
