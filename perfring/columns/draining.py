@@ -35,13 +35,13 @@ class ColumnDrain(RingDrain):
         super().__init__(opened, decoder, report)
         self._taker = taker
 
-    def _take(self, length: int, *, final: bool, beyond: int) -> tuple[list[Any], int]:
+    def _take(self, length: int, *, final: bool, beyond: int, bad: list[BadRecord]) -> tuple[list[Any], int]:
         reader = self._reader
         block, consumed = self._taker.take(
             Image.of(*reader.pieces(length)),
             cpu=self.cpu,
             position=reader.tail,
-            on_bad=self._on_bad,
+            on_bad=self._noting(bad),
             final=final,
             beyond=beyond,
         )
