@@ -218,7 +218,10 @@ class Columns:
         return export.to_arrow(self)
 
     def to_pandas(self) -> Any:
-        """A ``pandas.DataFrame``; needs the extra ``pandas``."""
+        """A ``pandas.DataFrame``; needs the extra ``pandas``.
+
+        It shares the memory of the batch: write into a copy of it.
+        """
         return export.to_pandas(self)
 
     def to_polars(self) -> Any:
