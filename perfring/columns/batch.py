@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from perfring.columns.block import Group, Run
     from perfring.records import Record
 
-__all__ = ["ColumnBatch", "Records", "Tables"]
+__all__ = ["ColumnBatch", "Records"]
 
 
 class ColumnBatch(Batch):
@@ -40,6 +40,9 @@ class ColumnBatch(Batch):
     def __getitem__(self, index: int | slice) -> Record | Sequence[Record]:
         return self._made[index]
 
+    def __bool__(self) -> bool:
+        return bool(self._groups)  # none of them is empty, and no run in it
+
     def __len__(self) -> int:
         return sum(run.size for group in self._groups for run in group)
 
@@ -60,7 +63,7 @@ class ColumnBatch(Batch):
             for name, sources in _by_name(group, ranks).items():
                 found.setdefault(name, []).append(sources)
             base += sum(run.size for run in group)
-        return Tables((name, Columns(name, sources)) for name, sources in found.items())
+        return {name: Columns(name, sources) for name, sources in found.items()}
 
     @lazy
     def others(self) -> list[Record]:
@@ -83,17 +86,6 @@ class ColumnBatch(Batch):
     def to_polars(self) -> dict[str, Any]:
         """Each of `columns` as a ``polars.DataFrame``: see `Batch.to_polars`."""
         return {name: table.to_polars() for name, table in self.columns.items()}
-
-
-class Tables(dict[str, Columns]):
-    """Columns by what they are; what a batch does not have is told with what it has."""
-
-    def __missing__(self, name: object) -> Columns:
-        there_are = ", ".join(map(repr, self)) or "none"
-        raise KeyError(
-            f"this batch has no columns {name!r}; they are found by name, and it has {there_are}; "
-            f"columns.get(name) is None for what did not happen"
-        )
 
 
 def _by_name(group: Group, ranks: Ranks) -> dict[str, list[Source]]:

@@ -264,15 +264,6 @@ def test_a_column_that_there_is_not_is_told_with_those_that_there_are() -> None:
             two_rings().columns["plain"][name]
 
 
-@pytest.mark.parametrize("name", [0, "switch"])
-def test_a_kind_that_a_batch_does_not_have_is_told_with_those_that_it_has(name: object) -> None:
-    with pytest.raises(KeyError, match=f"no columns {name!r}; they are found by name, and it has 'plain', 'chained'"):
-        two_rings().columns[name]  # type: ignore[index]
-    with pytest.raises(KeyError, match="it has none; "):
-        batch_of().columns["plain"]
-    assert batch_of().columns.get("plain") is None
-
-
 @pytest.mark.parametrize("name", [0, slice(2), ["pid", "time"], np.array([True])])
 def test_rows_are_not_found_where_columns_are(name: object) -> None:
     with pytest.raises(TypeError, match=r"a column of 'plain' is found by its name, not by .* columns.rows has the ro"):
