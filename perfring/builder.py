@@ -21,6 +21,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from perfring._checks import require_bool, require_int, require_seconds
+from perfring.engine import core
 from perfring.errors import Unsupported
 from perfring.events import (
     BpfOutputEvents,
@@ -138,12 +139,14 @@ class SessionBuilder:
         Needs numpy: ``pip install 'perfring[columns]'``.
 
         Raises:
-            Unsupported: numpy cannot be imported.
+            Unsupported: numpy cannot be imported, or ``PERFRING_ENGINE`` asks for an engine that is not there.
         """
+        # Both now, and not in the first drain: there the rings fill, and what fails costs what lies in them.
         try:
-            import_module("perfring.columns")  # now, and not in the first drain, while the rings fill
+            import_module("perfring.columns")
         except ImportError as error:
             raise Unsupported(f"columns need numpy ({error}): pip install 'perfring[columns]'") from error
+        core()
         return self._with(columns=True)
 
     # --- when the reader is woken

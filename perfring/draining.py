@@ -111,22 +111,31 @@ class RingDrain:
         unread = reader.unread(target)
         length = min(unread, max(budget, _LONGEST_RECORD))
         beyond = unread - length
+        bad: list[BadRecord] = []
         try:
-            taken, consumed = self._take(length, final=not beyond, beyond=beyond)
+            taken, consumed = self._take(length, final=not beyond, beyond=beyond, bad=bad)
         except Exception:
             # A fault of ours; the ring must not stand still for it. Only ``target`` is known to end a record.
             self._bad("the records could not be decoded", reader.tail, unread)
             reader.free(unread)
             raise
         position = reader.after(consumed)
+        counts = self.statistics
+        records, lost, last_time = self._counted(taken)
+        bad_records, skipped = len(bad), sum(error.skipped for error in bad)
         if self.on_image is not None:
             self.on_image(self.cpu, reader.tail, reader.copy(min(consumed, length)), taken)
-        # No call between these two lines: a signal handler runs at calls only, so an interrupt comes before or behind.
+        # No call between these lines: a signal handler runs at calls only, so an interrupt comes before or behind.
         into += taken
         reader.tail = position
-        reader.publish()
+        counts.records += records
+        counts.bytes += consumed
+        counts.lost_reported += lost
+        counts.bad_records += bad_records
+        counts.skipped_bytes += skipped
+        self.last_time = last_time
         self._strayed_from = None
-        self._count(taken, consumed)
+        reader.publish()
 
     def close_account(self, kernel: Kernel) -> None:
         """Counts what is left behind, before the ring is closed. Once it is, nothing changes any more."""
@@ -143,12 +152,22 @@ class RingDrain:
                 lost = (lost or 0) + (values.lost or 0)
         self.statistics.lost_counted = lost
 
-    def _take(self, length: int, *, final: bool, beyond: int) -> tuple[list[Any], int]:
-        """The next ``length`` bytes as what ``into`` holds, and how many of them: as `Decoder.decode_run`."""
+    def _take(self, length: int, *, final: bool, beyond: int, bad: list[BadRecord]) -> tuple[list[Any], int]:
+        """The next ``length`` bytes as what ``into`` holds, and how many of them: as `Decoder.decode_run`.
+
+        What is bad among them is added to ``bad`` and told, but not yet counted: an interrupt leaves it in the ring.
+        """
         image = self._reader.copy(length)
         return self._decoder.decode_run(
-            image, cpu=self.cpu, position=self._reader.tail, on_bad=self._on_bad, final=final, beyond=beyond
+            image, cpu=self.cpu, position=self._reader.tail, on_bad=self._noting(bad), final=final, beyond=beyond
         )
+
+    def _noting(self, bad: list[BadRecord]) -> Callable[[BadRecord], None]:
+        def on_bad(error: BadRecord) -> None:
+            bad.append(error)
+            self._report(error)
+
+        return on_bad
 
     def _find_back(self, head: int) -> None:
         """Gets the reader back to where it strayed from, if that fits ``head``: nothing there is overwritten yet.
@@ -171,19 +190,14 @@ class RingDrain:
         except RingOverrun:
             return 0
 
-    def _count(self, taken: list[Any], consumed: int) -> None:
+    def _counted(self, taken: list[Any]) -> tuple[int, int, int]:
+        """How many records those are, the sum of all PERF_RECORD_LOST among them, and what `last_time` then is."""
         records: list[Record] = taken
-        counts = self.statistics
-        counts.records += len(records)
-        counts.bytes += consumed
-        counts.lost_reported += sum(record.lost for record in records if isinstance(record, Lost))
-        if records and records[-1].time is not None:
-            self.last_time = records[-1].time
+        lost = sum(record.lost for record in records if isinstance(record, Lost))
+        last_time = records[-1].time if records else None
+        return len(records), lost, self.last_time if last_time is None else last_time
 
     def _bad(self, text: str, position: int, skipped: int) -> None:
-        self._on_bad(BadRecord(text, cpu=self.cpu, position=position, skipped=skipped))
-
-    def _on_bad(self, error: BadRecord) -> None:
         self.statistics.bad_records += 1
-        self.statistics.skipped_bytes += error.skipped
-        self._report(error)
+        self.statistics.skipped_bytes += skipped
+        self._report(BadRecord(text, cpu=self.cpu, position=position, skipped=skipped))

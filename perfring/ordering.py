@@ -45,7 +45,7 @@ class Order(Protocol):
         ...
 
     def take(self, cpu: int) -> list[Any]:
-        """What waits of one CPU."""
+        """What waits of one CPU; until it is in good hands it stands first in the outbox."""
         ...
 
     def give_back(self, rest: Iterator[Record]) -> None:
@@ -108,13 +108,15 @@ class TimeOrder:
         return outgoing
 
     def take(self, cpu: int) -> list[Record]:
-        """The waiting records of one CPU, oldest first, without regard to the others."""
-        taken = [record for record in self.pending if record.cpu == cpu]
-        taken.sort(key=_time)
-        taken[:0] = [record for record in self.outbox if record.cpu == cpu]
-        self.pending = [record for record in self.pending if record.cpu != cpu]
-        self.outbox = [record for record in self.outbox if record.cpu != cpu]
-        return taken
+        """The waiting records of one CPU, oldest first, whatever the others have; they stand first in the outbox."""
+        mine = [record for record in self.pending if record.cpu == cpu]
+        mine.sort(key=_time)
+        mine[:0] = [record for record in self.outbox if record.cpu == cpu]
+        others = [record for record in self.outbox if record.cpu != cpu]
+        waiting = [record for record in self.pending if record.cpu != cpu]
+        # In one statement, as in `release`.
+        self.outbox, self.pending = mine + others, waiting
+        return mine
 
     def give_back(self, rest: Iterator[Record] | Iterable[Record]) -> None:
         """Takes back what was released and then not delivered: it comes again, before all others."""

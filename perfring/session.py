@@ -20,7 +20,7 @@ from perfring.statistics import SessionStatistics
 from perfring.sweeping import Sweeper
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 
     from perfring.dispatch import RecordCallback
     from perfring.draining import OnImage
@@ -142,7 +142,7 @@ class Session(Recording):
         if ring is None:
             raise ValueError(f"cpu is {cpu}: the session has rings of cpus {[ring.cpu for ring in self._rings]}")
         with self._reader.role():
-            return sum(map(self._deliver_taken, map(self._sweeper.order.records, self._sweeper.sweep_one(ring))))
+            return sum(map(self._deliver_released, self._sweeper.sweep_one(ring)))
 
     def parse_for_duration(self, seconds: float) -> int:
         """Waits and delivers for so long, or until the session ends; drains at the end.
@@ -327,19 +327,14 @@ class Session(Recording):
                 self.close()
 
     def _deliver_released(self, released: list[Any]) -> int:
-        return self._deliver(self._sweeper.order.records(released))
+        """Gives the callbacks what stands first in the outbox."""
+        order = self._sweeper.order
+        return self._deliver(order.records(released), order.outbox[len(released) :])
 
-    def _deliver(self, records: Iterable[Record]) -> int:
-        """Gives released records to the callbacks."""
+    def _deliver(self, records: Iterable[Record], left: Sequence[Any] = ()) -> int:
+        """Gives released records to the callbacks; ``left`` is what stays in the outbox."""
         rest = iter(records)
-        self._sweeper.order.outbox = []  # and no call between here and the try: see `TimeOrder`
-        try:
-            return self._dispatcher.deliver(rest)
-        finally:
-            self._sweeper.order.give_back(rest)  # of an interrupted delivery, such as by KeyboardInterrupt
-
-    def _deliver_taken(self, records: Iterable[Record]) -> int:
-        rest = iter(records)
+        self._sweeper.order.outbox = [*left]  # and no call between here and the try: see `TimeOrder`
         try:
             return self._dispatcher.deliver(rest)
         finally:

@@ -10,6 +10,7 @@ from perfring.draining import RingDrain
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from perfring.columns.block import Block
     from perfring.columns.taking import ColumnTaker
     from perfring.decoding import Decoder
     from perfring.errors import BadRecord
@@ -34,23 +35,20 @@ class ColumnDrain(RingDrain):
         super().__init__(opened, decoder, report)
         self._taker = taker
 
-    def _take(self, length: int, *, final: bool, beyond: int) -> tuple[list[Any], int]:
+    def _take(self, length: int, *, final: bool, beyond: int, bad: list[BadRecord]) -> tuple[list[Any], int]:
         reader = self._reader
         block, consumed = self._taker.take(
             Image.of(*reader.pieces(length), memory=self._taker.memory),
             cpu=self.cpu,
             position=reader.tail,
-            on_bad=self._on_bad,
+            on_bad=self._noting(bad),
             final=final,
             beyond=beyond,
         )
         return ([] if block is None else [block]), consumed
 
-    def _count(self, taken: list[Any], consumed: int) -> None:
-        counts, blocks = self.statistics, taken
-        counts.bytes += consumed
-        for block in blocks:
-            counts.records += len(block)
-            counts.lost_reported += block.lost
-            if block.last_time >= 0:
-                self.last_time = block.last_time
+    def _counted(self, taken: list[Any]) -> tuple[int, int, int]:
+        blocks: list[Block] = taken
+        lost = sum(block.lost for block in blocks)
+        last_time = blocks[-1].last_time if blocks else -1
+        return sum(map(len, blocks)), lost, self.last_time if last_time < 0 else last_time

@@ -67,14 +67,16 @@ class ColumnOrder:
         return outgoing
 
     def take(self, cpu: int) -> list[Group]:
-        """The waiting records of one CPU, oldest first, without regard to the others."""
+        """The waiting records of one CPU, oldest first, whatever the others have; they stand first in the outbox."""
         waiting = self._waiting()
         groups = [*self.outbox, tuple(waiting)]
         mine = [tuple(run for run in group if run.block.cpu == cpu) for group in groups]
         others = [tuple(run for run in group if run.block.cpu != cpu) for group in groups]
         *outbox, held_back = others
         taken = [group for group in mine if group]
-        self.outbox, self._held_back, self.pending = [group for group in outbox if group], list(held_back), []
+        outgoing = [*taken, *(group for group in outbox if group)]
+        # In one statement, as in `release`.
+        self.outbox, self._held_back, self.pending = outgoing, [*held_back], []
         return taken
 
     def give_back(self, rest: Iterator[Record]) -> None:

@@ -140,9 +140,21 @@ class Columns:
         return self._shape.names
 
     def __getitem__(self, name: str) -> NDArray[Any] | Ragged:
+        if not isinstance(name, str):
+            raise TypeError(
+                f"a column of {self.name!r} is found by its name, not by {name!r}: columns['time'] is one, "
+                f"columns.rows has the rows, batch[columns.index[i]] is row i as a record"
+            )
         if name not in self._loaded:
             self._loaded[name] = self._load(name)
         return self._loaded[name]
+
+    def __array__(self, *_: object, **__: object) -> NDArray[Any]:
+        # Without this numpy and pandas would take what can be iterated over for the values: the names.
+        raise TypeError(
+            f"{self.name!r} is a table of columns and no array: take one of them, columns['time'], or columns.rows, "
+            f"columns.to_pandas(), columns.to_arrow()"
+        )
 
     def array(self, name: str) -> NDArray[Any]:
         """A column that is an array.
@@ -206,7 +218,10 @@ class Columns:
         return export.to_arrow(self)
 
     def to_pandas(self) -> Any:
-        """A ``pandas.DataFrame``; needs the extra ``pandas``."""
+        """A ``pandas.DataFrame``; needs the extra ``pandas``.
+
+        It shares the memory of the batch: write into a copy of it.
+        """
         return export.to_pandas(self)
 
     def to_polars(self) -> Any:

@@ -20,13 +20,14 @@ from simkernel.damage import Damage, flipped, scrambled, size_past_head, size_ze
 from simkernel.faults import corrupt_records, delay_wakeups, drop_wakeups, slow
 from simkernel.rules import Rule
 from simkernel.workload import constant
+from tests.engines import EACH_ENGINE
 from tests.property._layouts import assert_columns_say_the_same
 from tests.unit._simulated import GETPPID, SAMPLE_BYTES, machine, watching
 
 Outcome: TypeAlias = tuple[list[Record], list[str], SessionStatistics]
 
 
-@pytest.fixture(params=engine.ENGINES, autouse=True)
+@pytest.fixture(params=EACH_ENGINE, autouse=True)
 def each_engine(request: pytest.FixtureRequest) -> Iterator[None]:
     with engine.using(request.param):
         yield

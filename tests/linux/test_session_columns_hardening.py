@@ -9,6 +9,7 @@ from itertools import count
 from types import FrameType
 from typing import TypeVar
 
+import numpy as np
 import pytest
 
 from perfring import engine
@@ -16,12 +17,16 @@ from perfring.batch import Batch
 from perfring.linux import LinuxKernel
 from perfring.session import Session
 from simkernel.contract.linux_actor import LinuxActor
+from tests.engines import EACH_ENGINE
 from tests.session_rig import GETPPID, SAMPLE_BYTES, watching
 
 _Answer = TypeVar("_Answer")
 
+_MOMENTS = 600
+"""More than a delivery of three records has."""
 
-@pytest.fixture(params=engine.ENGINES, autouse=True)
+
+@pytest.fixture(params=EACH_ENGINE, autouse=True)
 def each_engine(request: pytest.FixtureRequest) -> Iterator[None]:
     with engine.using(request.param):
         yield
@@ -101,6 +106,22 @@ def test_an_interrupt_at_any_moment_of_an_iteration_repeats_nothing_and_loses_on
     # One that was on its way from the iteration to this function at the moment of an interrupt.
     assert len(every) - len(seen) <= moment
     assert moment > 30
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_interrupt_at_any_moment_of_a_delivery_loses_only_the_record_that_was_delivered(
+    session: tuple[Session, LinuxActor],
+) -> None:
+    opened, actor = session
+    seen, delivered = list[int](), [0]
+    opened.on("sample", lambda record: seen.append(record.position))
+    for moment in range(_MOMENTS):
+        actor.getppid(3)
+        interrupted_at(moment, lambda: opened.parse_for_cpu(0))
+        opened.parse_for_cpu(0)
+        delivered.append(len(seen))
+    assert seen == sorted(set(seen))
+    assert np.diff(delivered).min() == 2
 
 
 def test_columns_interrupted_while_they_are_made_are_made_the_next_time(session: tuple[Session, LinuxActor]) -> None:

@@ -13,6 +13,7 @@ from perfring import engine
 from perfring.decoding import Decoder
 from perfring.errors import BadRecord
 from perfring.records import Record
+from tests.engines import EACH_ENGINE
 from tests.property._layouts import assert_columns_say_the_same, taken
 from tests.property.test_records import (
     EVENTS,
@@ -26,7 +27,7 @@ from tests.property.test_records import (
 from tests.unit.encoder import PLAIN, Form, padded, record, sample, trailer, u16, u32, u64
 
 
-@pytest.fixture(params=engine.ENGINES, autouse=True, scope="module")
+@pytest.fixture(params=EACH_ENGINE, autouse=True, scope="module")
 def each_engine(request: pytest.FixtureRequest) -> Iterator[None]:
     with engine.using(request.param):
         yield

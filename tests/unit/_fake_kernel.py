@@ -190,6 +190,14 @@ class Rings:
             pieces.append(names(records))
         return pieces
 
+    def sweep_one(self) -> list[list[str]]:
+        """The same of the first ring alone."""
+        pieces = []
+        for records in self.sweeper.sweep_one(self.drains[0]):
+            self.sweeper.order.outbox = []
+            pieces.append(names(records))
+        return pieces
+
     def _release(self) -> None:
         self.released += 1
 

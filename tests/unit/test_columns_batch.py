@@ -17,6 +17,7 @@ from perfring.columns.catalogue import Catalogue
 from perfring.columns.image import Image
 from perfring.decoding import Decoder
 from perfring.errors import BadRecord
+from tests.engines import EACH_ENGINE
 from tests.property._layouts import assert_columns_say_the_same
 from tests.unit.encoder import PLAIN, Form, padded, record, sample, trailer, u32, u64
 
@@ -25,7 +26,7 @@ DECODER = Decoder({7: PLAIN.layout("plain"), 9: CHAINED.layout("chained")}, defa
 WHO = {"pid": 1, "tid": 2, "callchain": [3, 4]}
 
 
-@pytest.fixture(params=engine.ENGINES, autouse=True)
+@pytest.fixture(params=EACH_ENGINE, autouse=True)
 def each_engine(request: pytest.FixtureRequest) -> Iterator[None]:
     with engine.using(request.param):
         yield
@@ -234,7 +235,15 @@ def test_one_ring_can_be_taken_alone() -> None:
     order = ColumnOrder()
     order.pending += [block_of(plain(3)), block_of(plain(1), cpu=1)]
     assert [found.cpu for found in order.records(order.take(1))] == [1]
+    order.outbox = []
     assert [found.cpu for found in order.records(order.release())] == [0]
+
+
+def test_one_ring_that_was_taken_and_not_handed_over_comes_again() -> None:
+    order = ColumnOrder()
+    order.pending += [block_of(plain(3)), block_of(plain(1), cpu=1)]
+    order.take(0)
+    assert (len(order), [found.cpu for found in order.records(order.release())]) == (2, [0, 1])
 
 
 # Columns, one by one.
@@ -253,6 +262,17 @@ def test_a_column_that_there_is_not_is_told_with_those_that_there_are() -> None:
     for name in ("nothing", "fields", "fields.x", "callchain"):
         with pytest.raises(KeyError, match=f"'plain' has no column '{name}'; it has cpu, position, misc"):
             two_rings().columns["plain"][name]
+
+
+@pytest.mark.parametrize("name", [0, slice(2), ["pid", "time"], np.array([True])])
+def test_rows_are_not_found_where_columns_are(name: object) -> None:
+    with pytest.raises(TypeError, match=r"a column of 'plain' is found by its name, not by .* columns.rows has the ro"):
+        two_rings().columns["plain"][name]  # type: ignore[index]
+
+
+def test_a_table_is_not_taken_for_an_array_of_its_names() -> None:
+    with pytest.raises(TypeError, match="'plain' is a table of columns and no array"):
+        np.asarray(two_rings().columns["plain"])
 
 
 def test_arrays_and_raggeds_are_not_taken_for_each_other() -> None:

@@ -17,6 +17,7 @@ from perfring.columns.image import Image
 from perfring.decoding import Decoder
 from perfring.errors import BadRecord
 from perfring.records import Record
+from tests.engines import EACH_ENGINE
 from tests.unit import test_records_decoder, test_records_samples, test_records_sideband
 from tests.unit.encoder import PLAIN, sample
 
@@ -87,7 +88,7 @@ def in_time_order(records: list[Record]) -> list[Record]:
     return sorted(records, key=lambda record: -1 if record.time is None else min(record.time, 2**63 - 1))
 
 
-@pytest.fixture(params=engine.ENGINES, autouse=True)
+@pytest.fixture(params=EACH_ENGINE, autouse=True)
 def watch(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
     with engine.using(request.param):
         yield Watch(monkeypatch)

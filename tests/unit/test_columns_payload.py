@@ -20,6 +20,7 @@ from perfring.errors import BadRecord, RawDataError
 from perfring.layout import EventLayout
 from perfring.records import Sample
 from perfring.tracepoint import TracepointFormat, parse_format
+from tests.engines import EACH_ENGINE
 from tests.property._layouts import assert_columns_say_the_same, taken
 from tests.unit.encoder import PLAIN, Form, record, sample, trailer, u16, u32, u64
 
@@ -33,7 +34,7 @@ FORMS = {
 REST = {"pid": 1, "tid": 2, "callchain": [9], "user_stack": (bytes(8), 3), "phys_addr": 77}
 
 
-@pytest.fixture(params=engine.ENGINES, autouse=True)
+@pytest.fixture(params=EACH_ENGINE, autouse=True)
 def each_engine(request: pytest.FixtureRequest) -> Iterator[None]:
     with engine.using(request.param):
         yield

@@ -13,6 +13,7 @@ from perfring.columns.walk import walk
 from perfring.decoding import Decoder
 from perfring.errors import BadRecord
 from perfring.records import Record
+from tests.engines import EACH_ENGINE
 from tests.property._layouts import assert_columns_say_the_same, taken
 from tests.unit.encoder import PLAIN, Form, padded, record, sample, trailer, u16, u32, u64
 
@@ -21,7 +22,7 @@ LAYOUTS = {7: PLAIN.layout("seven"), 8: PLAIN.layout("eight"), 9: CHAINED.layout
 DECODER = Decoder(LAYOUTS, default=PLAIN.layout("leader"))
 
 
-@pytest.fixture(params=engine.ENGINES, autouse=True)
+@pytest.fixture(params=EACH_ENGINE, autouse=True)
 def each_engine(request: pytest.FixtureRequest) -> Iterator[None]:
     with engine.using(request.param):
         yield

@@ -246,6 +246,19 @@ def test_an_interrupt_in_the_decoder_costs_nothing(monkeypatch: pytest.MonkeyPat
     assert (names(drained(drain, drain.head(), BUDGET)), reported) == (["a"], [])
 
 
+def test_what_is_bad_is_counted_once_although_its_report_was_interrupted() -> None:
+    ring = BytesRing(256)
+    drain, _ = drain_of(ring)
+    ring.write(comm("a", time=1))
+    ring.write(struct.pack("=IHHQ", 9, 0, 16, 6))
+    drain._report = raising(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        drained(drain, drain.head(), BUDGET)
+    drain._report = lambda _: None
+    assert names(drained(drain, drain.head(), BUDGET)) == ["a"]
+    assert (drain.statistics.bad_records, drain.statistics.skipped_bytes) == (1, 16)
+
+
 @pytest.mark.parametrize("head", [1 << 20, 1 << 63, U64 - 1023])
 def test_a_target_from_before_a_head_that_made_no_sense_is_reached(head: int) -> None:
     ring = BytesRing(256)
@@ -267,3 +280,15 @@ def test_a_tail_that_an_interrupt_kept_from_being_stored_is_stored_later(monkeyp
             drained(drain, drain.head(), BUDGET)
     drain.head()
     assert ring.tail == ring.head
+
+
+def test_what_an_interrupt_leaves_in_the_hands_of_the_reader_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    ring = BytesRing(256)
+    drain, _ = drain_of(ring)
+    ring.write(comm("a", time=7))
+    ring.write(struct.pack("=IHHQQIIQQ", 2, 0, 48, 7, 31, 1, 1, 9, 7))
+    monkeypatch.setattr(RingReader, "publish", raising(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        drain.drain(drain.head(), BUDGET, [])
+    counts = drain.statistics
+    assert (counts.records, counts.bytes, counts.lost_reported, drain.last_time) == (2, ring.head, 31, 9)

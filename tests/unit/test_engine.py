@@ -75,3 +75,9 @@ def test_a_block_that_raises_ends_too() -> None:
 def test_a_block_refuses_an_engine_that_there_is_not() -> None:
     with pytest.raises(Unsupported, match="the engine is 'rust': it must be one of compiled, python"):
         engine.using("rust").__enter__()
+
+
+def test_an_engine_that_there_is_not_is_told_before_a_record_can_be_lost_for_it() -> None:
+    pytest.importorskip("numpy")
+    _, complaint = told("from perfring import SessionBuilder; SessionBuilder().with_columns()", "cython")
+    assert complaint.endswith("Unsupported: PERFRING_ENGINE is 'cython': it must be one of compiled, python")

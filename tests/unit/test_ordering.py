@@ -85,13 +85,20 @@ def test_what_was_not_handed_over_comes_again() -> None:
 def test_one_cpu_can_be_taken_alone() -> None:
     order = ordered(4, 2)
     order.pending.extend([record(1, cpu=1)])
-    assert (times([*order.take(0)]), len(order)) == ([2, 4], 1)
+    assert (times([*order.take(0)]), times([*order.pending])) == ([2, 4], [1])
+
+
+def test_one_cpu_that_was_taken_and_not_handed_over_comes_again() -> None:
+    order = ordered(4, 2)
+    order.pending.extend([record(1, cpu=1)])
+    order.take(0)
+    assert (len(order), times([*order.release()])) == (3, [2, 4, 1])
 
 
 def test_one_cpu_alone_has_what_was_given_back_first() -> None:
     order = ordered(4, 2)
     order.give_back([record(7), record(8, cpu=1)])
-    assert (times([*order.take(0)]), times([*order.outbox])) == ([7, 2, 4], [8])
+    assert (times([*order.take(0)]), times([*order.outbox])) == ([7, 2, 4], [7, 2, 4, 8])
 
 
 def test_what_is_given_back_comes_before_what_was_released_since() -> None:

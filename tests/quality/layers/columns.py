@@ -101,7 +101,7 @@ _ORDERING: Final = (
     bug(
         "columns",
         "the losses in columns are not counted",
-        ("perfring.columns.draining:ColumnDrain._count", "+= block.lost", "+= 0"),
+        ("perfring.columns.draining:ColumnDrain._counted", "sum(block.lost", "sum(0"),
     ),
 )
 

@@ -98,7 +98,7 @@ LAYERS: Final = (
             f"tests/property/test_{name}.py"
             for name in (
                 *("ringbuf", "geometry", "builder", "records", "waiting_reader", "small_rings", "sessions"),
-                *("columns", "columns_order", "column_order"),
+                *("columns", "columns_order"),
             )
         ),
     ),
