@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.measuring import Length, Outcome, Run, Skipped, UnavailableError, figure, marginal_ns, ratio
-from benchmarks.processes import Finished, Starting, perf_record, python_reader, read_live, two_cpus
+from benchmarks.processes import Finished, Running, Starting, perf_record, python_reader, read_live, two_cpus
 from benchmarks.readers import Setting
+from perfring.engine import is_built
 
 PAGES = (8, 64, 512)
-SHORT_CALLS, LONG_CALLS = 300_000, 2_300_000
-MOST_ROUNDS = 5
+SHORT_CALLS, LONG_CALLS = 500_000, 4_500_000
+MOST_ROUNDS = 7
 """Each takes more than a minute."""
 PERF = "perf record, to /dev/null"
 
@@ -40,7 +41,14 @@ class Contender(NamedTuple):
 
 
 def _columns(engine: str) -> Starting:
-    return python_reader("columns", environment={"PERFRING_ENGINE": engine})
+    start = python_reader("columns", environment={"PERFRING_ENGINE": engine})
+
+    def checked(setting: Setting) -> Running:
+        if engine == "compiled" and not is_built():
+            raise UnavailableError("perfring was installed without its compiled engine")
+        return start(setting)
+
+    return checked
 
 
 CONTENDERS = (

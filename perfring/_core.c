@@ -83,7 +83,7 @@ static PyObject *core_take_spans(PyObject *module, PyObject *args) {
     return ok ? Py_NewRef(Py_None) : NULL;
 }
 
-PyDoc_STRVAR(count_items_doc, "count_items(data, starts, at, head, item, edges)\n--\n\n"
+PyDoc_STRVAR(count_items_doc, "count_items(data, starts, at, item, edges)\n--\n\n"
                               "Where the items of counted parts begin, laid end to end: edges has one more than starts.");
 
 static PyObject *core_count_items(PyObject *module, PyObject *args) {
@@ -206,12 +206,20 @@ static PyMethodDef functions[] = {
     {NULL, NULL, 0, NULL},
 };
 
+/* What perfring.engine asks for: goes up with every change of these functions, for a library may be older than the code. */
+enum { INTERFACE = 2 };
+
+static int execute(PyObject *module) { return PyModule_AddIntConstant(module, "INTERFACE", INTERFACE); }
+
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, (void *)execute}, {0, NULL}};
+
 static struct PyModuleDef core = {
     .m_base = PyModuleDef_HEAD_INIT,
     .m_name = "perfring._core",
     .m_doc = "The compiled engine: perfring.engine says what it is, and whether it is used.",
     .m_size = 0,
     .m_methods = functions,
+    .m_slots = slots,
 };
 
 PyMODINIT_FUNC PyInit__core(void) { return PyModuleDef_Init(&core); }

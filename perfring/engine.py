@@ -16,15 +16,21 @@ from perfring.errors import Unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import ModuleType
 
 __all__ = ["ENGINES", "Core", "core", "engine_name", "is_built", "using", "why_python"]
 
 ENGINES: Final = ("compiled", "python")
 _VARIABLE: Final = "PERFRING_ENGINE"
+_INTERFACE: Final = 2
+"""Of the compiled functions: as in _core.c. An editable install may find a library that was built of older sources."""
 
 
 class Core(Protocol):
-    """What is compiled: ``perfring._core``. Buffers are contiguous; each function checks the sizes that it is given."""
+    """What is compiled: ``perfring._core``, whose ``INTERFACE`` is ours.
+
+    Buffers are contiguous; each function checks the sizes that it is given.
+    """
 
     def load_acquire(self, words: Any, offset: int) -> int:
         """The u64 at a byte offset; what is read later is not older."""
@@ -101,6 +107,8 @@ def why_python() -> str:
         return ""
     if is_built():
         return f"{_VARIABLE} says so"
+    if _find() is not None:
+        return "the compiled one was built of other sources than these: install perfring anew"
     return "the compiled one was not built: there was no C compiler, or PERFRING_BUILD said so"
 
 
@@ -132,7 +140,12 @@ def _checked(name: str, what: str) -> str:
 
 @cache
 def _load() -> Core | None:
+    found = _find()
+    return cast("Core", found) if getattr(found, "INTERFACE", 1) == _INTERFACE else None
+
+
+def _find() -> ModuleType | None:
     try:
-        return cast("Core", import_module("perfring._core"))
+        return import_module("perfring._core")
     except ImportError:
         return None

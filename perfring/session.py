@@ -138,11 +138,11 @@ class Session(Recording):
             ValueError: the session has no ring of that CPU.
         """
         self._check()
-        ring = next((ring for ring in self._rings if ring.cpu == cpu), None)
-        if ring is None:
+        found = [ring for ring in self._rings if ring.cpu == cpu]  # no generator: Ctrl-C at the end of one is swallowed
+        if not found:
             raise ValueError(f"cpu is {cpu}: the session has rings of cpus {[ring.cpu for ring in self._rings]}")
         with self._reader.role():
-            return sum(map(self._deliver_released, self._sweeper.sweep_one(ring)))
+            return sum(map(self._deliver_released, self._sweeper.sweep_one(found[0])))
 
     def parse_for_duration(self, seconds: float) -> int:
         """Waits and delivers for so long, or until the session ends; drains at the end.

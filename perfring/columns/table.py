@@ -217,6 +217,10 @@ class Columns:
         """A ``pyarrow.RecordBatch``; needs the extra ``arrow``."""
         return export.to_arrow(self)
 
+    def __arrow_c_array__(self, requested_schema: object | None = None) -> Any:
+        """Arrow's PyCapsule interface, which lets ``pyarrow.record_batch(columns)`` and other libraries take it."""
+        return self.to_arrow().__arrow_c_array__(requested_schema)
+
     def to_pandas(self) -> Any:
         """A ``pandas.DataFrame``; needs the extra ``pandas``.
 

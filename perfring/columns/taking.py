@@ -45,6 +45,7 @@ class ColumnTaker:
         self._catalogue: Catalogue | None = None
         self._known = 0
         self.memory = Memory()
+        self._current()  # what is wrong with it shows here, and not in a drain
 
     def take(
         self,

@@ -114,6 +114,11 @@ TRACEPOINT = layout_of(RAW, format=FORMAT)
 # Types.
 
 
+def test_a_table_is_taken_by_whatever_knows_arrows_capsules() -> None:
+    columns = columns_of(layout_of(PLAIN), sample(b""))
+    assert pa.record_batch(columns).equals(columns.to_arrow())
+
+
 def test_a_payload_is_a_struct_of_typed_fields() -> None:
     assert columns_of(TRACEPOINT, raw_sample(payload())).to_arrow().schema.field("fields").type == PAYLOAD
 

@@ -38,6 +38,14 @@ def test_without_the_compiled_one_python_is_used(chosen: str | None) -> None:
     assert told(UNBUILT + TELL, chosen) == ("python False", "")
 
 
+@pytest.mark.parametrize("interface", ["", "INTERFACE = 1", "INTERFACE = 3"])
+def test_one_that_was_built_of_other_sources_is_not_used(interface: str) -> None:
+    other = f"import sys, types; other = types.ModuleType('_core'); {interface and 'other.' + interface}\n"
+    code = other + "sys.modules['perfring._core'] = other\n" + TELL + "; print(engine.why_python())"
+    printed, _ = told(code, None)
+    assert printed == "python False\nthe compiled one was built of other sources than these: install perfring anew"
+
+
 def test_a_compiled_one_that_must_be_there_and_is_not_is_told() -> None:
     printed, complaint = told(UNBUILT + TELL, "compiled")
     assert printed == ""
