@@ -258,14 +258,22 @@ class Session(Recording):
         return self._reader.stream(max_latency=self._plan.max_latency if max_latency is None else max_latency)
 
     def flush(self) -> None:
-        """Makes the reader deliver what is there now, and then announce FLUSH once. From any thread."""
+        """Makes the reader deliver what is there now, and then announce FLUSH once. From any thread.
+
+        Raises:
+            SessionClosed: nobody will ever deliver that, or announce it.
+        """
         self._check()
         self._reader.flush()
 
     def stop(self) -> None:
-        """Makes the reader disable the events, deliver the rest, and end. From any thread, or a signal handler."""
-        self._check()
-        self._reader.stop()
+        """Makes the reader disable the events, deliver the rest, and end. From any thread, or a signal handler.
+
+        Of a session that is closed nothing is left to stop: then it does nothing.
+        """
+        with suppress(SessionClosed):
+            self._check()
+            self._reader.stop()
 
     # Counts, and the end.
 

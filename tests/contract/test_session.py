@@ -371,6 +371,13 @@ def test_close_is_idempotent_and_reading_says_closed(session: Session) -> None:
             read()
 
 
+def test_a_closed_session_can_be_stopped_but_not_flushed(session: Session) -> None:
+    session.close()
+    session.stop()
+    with pytest.raises(SessionClosed):
+        session.flush()
+
+
 def test_a_second_reader_is_refused(session: Session, actor: Actor) -> None:
     refused: list[BaseException] = []
     session.on_error(lambda error, record: refused.append(error))
