@@ -250,12 +250,12 @@ class Session(Recording):
             finally:
                 self._sweeper.order.give_back(rest)
 
-    def stream(self, *, max_latency: float | None = None) -> AsyncIterator[Batch]:
+    def stream(self, *, duration: float | None = None, max_latency: float | None = None) -> AsyncIterator[Batch]:
         """As `batches`, for asyncio: ``async for batch in session.stream()``."""
         self._check()
-        if max_latency is not None:
-            _checked_seconds("max_latency", max_latency)
-        return self._reader.stream(max_latency=self._plan.max_latency if max_latency is None else max_latency)
+        deadline = self._checked_end(duration, max_latency)
+        bound = self._plan.max_latency if max_latency is None else max_latency
+        return self._reader.stream(max_latency=bound, deadline=deadline)
 
     def flush(self) -> None:
         """Makes the reader deliver what is there now, and then announce FLUSH once. From any thread.
