@@ -93,10 +93,7 @@ def measure(args: argparse.Namespace, kernel: Kernel) -> None:
         session.on("sched:sched_switch", queue.switched)
         session.on("lost", queue.lost)
         session.enable()
-        if args.duration is None:
-            session.parse_until(lambda: False)
-        else:
-            session.parse_for_duration(args.duration)
+        session.parse_for_duration(args.duration)
         counts = session.statistics()
     if args.json:
         histogram = [{"from_ns": end // 2, "to_ns": end, "count": count} for end, count in queue.all.powers()]

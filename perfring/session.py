@@ -144,17 +144,20 @@ class Session(Recording):
         with self._reader.role():
             return sum(map(self._deliver_taken, map(self._sweeper.order.records, self._sweeper.sweep_one(ring))))
 
-    def parse_for_duration(self, seconds: float) -> int:
+    def parse_for_duration(self, seconds: float | None) -> int:
         """Waits and delivers for so long, or until the session ends; drains at the end.
+
+        Args:
+            seconds: how long; None is until the session ends.
 
         Returns:
             the count of records.
         """
-        deadline = self._now() + _checked_seconds("seconds", seconds)
+        deadline = None if seconds is None else self._now() + _checked_seconds("seconds", seconds)
         self._reader.begin_anew()
         total = 0
         while True:
-            batch = self._next(timeout=max(deadline - self._now(), 0.0))
+            batch = self._next(timeout=self._left(deadline))
             total += self._deliver(batch)
             if self._is_over(batch, deadline):
                 return total
@@ -207,9 +210,8 @@ class Session(Recording):
         """Batches whose records are still in the outbox."""
         self._reader.begin_anew()
         while True:
-            timeout = None if deadline is None else max(deadline - self._now(), 0.0)
             try:
-                batch = self._next(timeout=timeout, max_latency=max_latency)
+                batch = self._next(timeout=self._left(deadline), max_latency=max_latency)
             except SessionClosed:
                 return
             if self._is_over(batch, deadline):
@@ -221,6 +223,9 @@ class Session(Recording):
         if max_latency is not None:
             _checked_seconds("max_latency", max_latency)
         return None if duration is None else self._now() + _checked_seconds("duration", duration)
+
+    def _left(self, deadline: float | None) -> float | None:
+        return None if deadline is None else max(deadline - self._now(), 0.0)
 
     def _is_over(self, batch: Batch, deadline: float | None) -> bool:
         """Whether that was the last batch. The timeout of an earlier call can be announced to a later one."""
@@ -295,10 +300,10 @@ class Session(Recording):
     def close(self) -> None:
         """Stops recording, asks the kernel for its losses, and closes every fd and mapping. Idempotent.
 
-        A reader that waits, in a thread or a task, ends: `next_batch` raises SessionClosed, `batches`, `records` and
-            `stream` just end. What still lies in the rings is counted as ``unread_bytes``: call `stop` and read to the
-            end to have it. In a forked child only the child's own descriptors are closed, and the parent goes on
-            recording (K45).
+        A reader that waits, in a thread or a task, ends: `next_batch` and the ``parse_`` methods raise SessionClosed,
+            `batches`, `records` and `stream` just end. What still lies in the rings is counted as ``unread_bytes``:
+            call `stop` and read to the end to have it. In a forked child only the child's own descriptors are closed,
+            and the parent goes on recording (K45).
         """
         self._closed = True
         if self._in_child():

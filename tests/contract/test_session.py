@@ -146,6 +146,13 @@ def test_parse_for_duration_drains_below_the_watermark_at_its_end(session: Sessi
     assert session.parse_for_duration(0.01) == 2
 
 
+def test_parse_for_no_duration_ends_with_the_session(perf_arm: Arm, session: Session, actor: Actor) -> None:
+    seen: list[Record] = []
+    session.on("sample", seen.append)
+    perf_arm.soon(lambda: [actor.getppid(10), session.stop()])
+    assert (session.parse_for_duration(None), len(seen)) == (10, 10)
+
+
 def test_records_left_by_an_iteration_come_first_the_next_time(session: Session, actor: Actor) -> None:
     actor.getppid(5)
     for _ in session.records():
