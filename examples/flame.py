@@ -94,8 +94,7 @@ def record_profile(args: argparse.Namespace, kernel: Kernel) -> Profile:
     builder = SessionBuilder().with_kernel_events(KernelEvents())
     builder = builder.with_profiling_events(ProfilingEvents(args.frequency, callchain=True))
     builder = builder.user_only() if args.user else builder
-    for pid in args.pid:
-        builder = builder.with_target_pid(pid)
+    builder = builder.with_target_pid(*args.pid)
     with ExitStack() as opened:
         command = opened.enter_context(Command(args.command)) if args.command else None
         if command:

@@ -98,9 +98,7 @@ def choose(args: argparse.Namespace, kernel: Kernel) -> SessionBuilder:
     # Our own calls are left out by the kernel: a tracer that sees itself has always something to do.
     others = f"common_pid != {procfs.status(kernel, 'self').tgid}"
     calls = TracepointEvents("raw_syscalls:sys_enter", "raw_syscalls:sys_exit", filter=others)
-    builder = SessionBuilder().with_page_count(1024).with_tracepoint_events(calls)
-    for pid in args.pid:
-        builder = builder.with_target_pid(pid)
+    builder = SessionBuilder().with_page_count(1024).with_target_pid(*args.pid).with_tracepoint_events(calls)
     return builder.with_kernel_events(KernelEvents(mmap=None))  # names and births
 
 
