@@ -107,17 +107,15 @@ async def watch(args: argparse.Namespace, kernel: Kernel) -> None:
     with choose(args, kernel).build(kernel) as session, stop_on_signals(session):
         session.enable()
         begun = shown = loop.time()
-        timer = None if args.duration is None else loop.call_later(args.duration, session.stop)
-        calls.comms.update((task.tid, task.comm) for task in procfs.tasks(kernel, pids=args.pid or None))
+        for record in session.environment(mappings=False):  # names from before
+            calls.take(record)
         with Live(console=console, auto_refresh=False, transient=True) as live:
-            async for batch in session.stream(max_latency=REFRESH):
+            async for batch in session.stream(duration=args.duration, max_latency=REFRESH):
                 for record in batch:
                     calls.take(record)
                 if loop.time() - shown >= REFRESH:
                     shown = loop.time()
                     live.update(draw(calls.rows(shown - begun), session), refresh=True)
-        if timer:
-            timer.cancel()  # when the process ended before
         seconds = loop.time() - begun
         rows = calls.rows(seconds)
         if args.json:
@@ -133,8 +131,6 @@ def main(argv: list[str] | None = None, *, kernel: Kernel | None = None, run: An
     parser.add_argument("--json", action="store_true", help="everything as JSON at the end")
     args = parser.parse_args(argv)
     try:
-        if args.duration is not None and args.duration < 0:
-            raise ValueError(f"duration is {args.duration}: it must be a number of seconds, 0 or more")
         run(watch(args, kernel or LinuxKernel()))
     except (PerfringError, ValueError) as error:  # not permitted, no such process, no such tracepoint: the text says it
         print(f"syscalls: {error}", file=sys.stderr)

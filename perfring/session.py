@@ -99,23 +99,31 @@ class Session(Recording):
         for ring in self._rings:
             ring.on_image = callback
 
-    def capture_environment(self, *, all_mappings: bool = False) -> int:
+    def capture_environment(self, *, mappings: bool = True, all_mappings: bool = False) -> int:
         """Gives COMM and MMAP2 records of what runs already, read from /proc, to the callbacks. Returns their count.
 
         Enable the session before, so that nothing falls between; what comes twice is the same.
+
+        Args:
+            mappings, all_mappings: as for `environment`.
         """
         self._check()
-        return self._dispatcher.deliver(self.environment(all_mappings=all_mappings))
+        return self._dispatcher.deliver(self.environment(mappings=mappings, all_mappings=all_mappings))
 
-    def environment(self, *, all_mappings: bool = False) -> Iterator[Record]:
+    def environment(self, *, mappings: bool = True, all_mappings: bool = False) -> Iterator[Record]:
         """The same records, pulled: of the target processes, or of all. Processes that vanish meanwhile are left out.
 
         Args:
+            mappings: False leaves out the MMAP2: names alone are read faster, and without a privilege.
             all_mappings: also those that are not executable.
+
+        Raises:
+            PermissionError: the mappings of a target may not be read.
+            ValueError: ``all_mappings`` of no mappings.
         """
         self._check()
         now = self._kernel.clock_ns(self._plan.clock_id)
-        return capture(self._kernel, self._plan.pids, time=now, all_mappings=all_mappings)
+        return capture(self._kernel, self._plan.pids, time=now, mappings=mappings, all_mappings=all_mappings)
 
     def parse_all(self) -> int:
         """Drains what was there when it was called, in time order over all CPUs, and never waits.

@@ -333,6 +333,17 @@ def test_the_environment_holds_the_target(session: Session, actor: Actor) -> Non
     assert {"comm", "mmap2"} == {record.kind for record in found}
 
 
+def test_the_environment_without_mappings_is_names(session: Session) -> None:
+    assert {record.kind for record in session.environment(mappings=False)} == {"comm"}
+
+
+def test_callbacks_can_have_the_names_alone(session: Session, actor: Actor) -> None:
+    named: list[Record] = []
+    session.on("*", named.append)
+    assert session.capture_environment(mappings=False) == len(named) > 0
+    assert kinds(named) == {"comm": len(named)}
+
+
 # Ends: of targets, of the session, of the process.
 
 

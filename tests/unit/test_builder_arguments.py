@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
