@@ -19,11 +19,22 @@ from pathlib import Path
 from typing import Any
 
 from examples.symbols import Place, Symbols
-from perfring import Command, Kernel, KernelEvents, LinuxKernel, PerfringError, ProfilingEvents, SessionBuilder
+from perfring import (
+    Comm,
+    Command,
+    Fork,
+    Kernel,
+    KernelEvents,
+    LinuxKernel,
+    Mmap,
+    PerfringError,
+    ProfilingEvents,
+    Record,
+    Sample,
+    SessionBuilder,
+    stop_on_signals,
+)
 from perfring.abi import PERF_CONTEXT_KERNEL, PERF_CONTEXT_MAX
-from perfring.records import Record, Sample
-from perfring.sideband import Comm, Fork, Mmap
-from perfring.stopping import stop_on_signals
 
 
 class Profile:

@@ -15,8 +15,16 @@ from collections import defaultdict
 from typing import Any
 
 from examples.latencies import Latencies, readable
-from perfring import Kernel, LinuxKernel, PerfringError, Record, SessionBuilder, TracepointEvents, procfs
-from perfring.stopping import stop_on_signals
+from perfring import (
+    Kernel,
+    LinuxKernel,
+    PerfringError,
+    Record,
+    SessionBuilder,
+    TracepointEvents,
+    procfs,
+    stop_on_signals,
+)
 
 RUNNABLE = 0xFF  # none of these bits in prev_state: it was preempted, and goes on waiting
 BAR = 40

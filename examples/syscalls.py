@@ -21,9 +21,12 @@ from system_calls import NoSuchSystemCall, syscalls
 
 from examples.latencies import Latencies, readable
 from perfring import (
+    Comm,
+    Fork,
     Kernel,
     KernelEvents,
     LinuxKernel,
+    Lost,
     PerfringError,
     Record,
     Sample,
@@ -31,9 +34,8 @@ from perfring import (
     SessionBuilder,
     TracepointEvents,
     procfs,
+    stop_on_signals,
 )
-from perfring.sideband import Comm, Fork, Lost
-from perfring.stopping import stop_on_signals
 
 NAMES = syscalls()
 REFRESH = 0.5  # seconds
