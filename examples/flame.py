@@ -23,6 +23,7 @@ from perfring import (
     Comm,
     Command,
     Fork,
+    Frame,
     Kernel,
     KernelEvents,
     LinuxKernel,
@@ -34,7 +35,6 @@ from perfring import (
     SessionBuilder,
     stop_on_signals,
 )
-from perfring.abi import PERF_CONTEXT_KERNEL, PERF_CONTEXT_MAX
 
 
 class Profile:
@@ -48,8 +48,8 @@ class Profile:
 
     def take(self, record: Record) -> None:
         match record:
-            case Sample(callchain=tuple(chain), pid=int(pid), tid=int(tid)):
-                stack = tuple(self._places(pid, chain))[::-1]
+            case Sample(frames=tuple(frames), pid=int(pid), tid=int(tid)):
+                stack = tuple(self._place(pid, frame) for frame in reversed(frames))
                 self.threads[tid].append(self._same.setdefault(stack, stack))
             case Mmap():
                 self.symbols.mapped(record)
@@ -62,15 +62,8 @@ class Profile:
                 if pid != parent:
                     self.symbols.forked(pid, parent)
 
-    def _places(self, pid: int, chain: tuple[int, ...]) -> Iterator[Place]:
-        kernel = innermost = False
-        for address in chain:
-            if address >= PERF_CONTEXT_MAX:  # no address but a mark: what follows is of the kernel, or of user space
-                kernel, innermost = address == PERF_CONTEXT_KERNEL, True
-            else:
-                # Behind the innermost there are return addresses: the call is before them.
-                yield self.symbols.place(pid, address if innermost else address - 1, kernel=kernel)
-                innermost = False
+    def _place(self, pid: int, frame: Frame) -> Place:
+        return self.symbols.place(pid, frame.call_site, kernel=frame.mode == "kernel")
 
     def named(self, tid: int) -> Iterator[list[str]]:
         known: dict[tuple[Place, ...], list[str]] = {}

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         Tracepoint,
         TracepointEvents,
     )
+    from perfring.fields import Frame
     from perfring.geometry import Outcome, Verdict, ring_data_bytes, watermark_verdict
     from perfring.kernel import Kernel, Mapping
     from perfring.linux import LinuxKernel
@@ -104,6 +105,7 @@ __all__ = [
     "FilterRefused",
     "Fork",
     "ForkedSession",
+    "Frame",
     "HardPageFaultEvents",
     "ItraceStart",
     "Kernel",
@@ -194,6 +196,7 @@ _NAMES = {
         "Tracepoint",
         "TracepointEvents",
     ),
+    "perfring.fields": ("Frame",),
     "perfring.geometry": (
         "Outcome",
         "Verdict",

@@ -169,6 +169,19 @@ def test_samples_tell_their_fields(session: Session, actor: Actor) -> None:
     assert told["fields"] in ({"__syscall_nr": 110}, {"__syscall_nr": 173})  # x86-64, and nearly all others
 
 
+def test_the_frames_of_a_sample_lie_in_the_kernel_or_in_user_space(perf_kernel: Kernel, actor: Actor) -> None:
+    chained = TracepointEvents(GETPPID, callchain=True)
+    with watching(actor).replace_tracepoint_events(chained).build(perf_kernel) as session:
+        session.enable()
+        actor.getppid(1)
+        (sample,) = session.records(duration=0)
+    assert isinstance(sample, Sample)
+    assert sample.frames
+    assert {frame.mode for frame in sample.frames} <= {"kernel", "user"}
+    user = [frame.is_return for frame in sample.frames if frame.mode == "user"]
+    assert user == [False] + [True] * (len(user) - 1)
+
+
 def test_losses_are_counted_whether_or_not_a_record_tells_of_them(session: Session, actor: Actor) -> None:
     actor.getppid(100)  # 4096 bytes hold 73
     session.parse_all()
