@@ -291,12 +291,15 @@ class Session(Recording):
     # Counts, and the end.
 
     def statistics(self) -> SessionStatistics:
-        """What was counted so far, losses that never became a record among it (K22). Also after `close`."""
+        """What was counted so far, losses that never became a record among it (K22), and what lies in the rings now.
+
+        From any thread, also after `close`. It drains nothing, and takes no wakeup away.
+        """
         if self._in_child():
             self._check()
         with suppress(SessionClosed), self._guard.held():
             for ring in self._rings:
-                ring.reconcile(self._kernel)
+                ring.take_stock(self._kernel)
         return SessionStatistics(
             rings=tuple(copy.copy(ring.statistics) for ring in self._rings),
             late=self._sweeper.order.late,

@@ -212,6 +212,36 @@ def test_highest_fill_and_bytes_are_counted(session: Session, actor: Actor) -> N
     assert (ring.highest_fill, ring.bytes, ring.records) == (10 * SAMPLE_BYTES, 12 * SAMPLE_BYTES, 12)
 
 
+def test_what_lies_in_the_ring_now_is_told_and_left_there(session: Session, actor: Actor) -> None:
+    fills = []
+    for calls in (0, 10, 2):
+        actor.getppid(calls)
+        fills.append(session.statistics().rings[0].fill)
+    assert fills == [0, 10 * SAMPLE_BYTES, 12 * SAMPLE_BYTES]
+    assert session.parse_all() == 12
+    assert session.statistics().rings[0].fill == 0
+
+
+def test_to_ask_for_the_fill_takes_no_wakeup(session: Session, actor: Actor) -> None:
+    session.next_batch(timeout=0)
+    actor.getppid(30)
+    assert session.statistics().rings[0].fill == 30 * SAMPLE_BYTES
+    assert next_batch(session).reason is Reason.WAKEUP
+
+
+def test_the_fill_of_a_closed_ring_is_what_nobody_read(session: Session, actor: Actor) -> None:
+    actor.getppid(3)
+    session.close()
+    assert session.statistics().rings[0].fill == 3 * SAMPLE_BYTES
+
+
+def test_a_head_that_makes_no_sense_is_no_fill(session: Session) -> None:
+    (ring,) = session.rings
+    assert ring.mapping is not None
+    ring.mapping.store_u64(1024, 1 << 40)  # k3: the kernel keeps its own head
+    assert session.statistics().rings[0].fill == 0
+
+
 def test_bytes_that_nobody_read_are_counted_at_close(perf_kernel: Kernel, actor: Actor) -> None:
     session = watching(actor).build(perf_kernel)
     session.enable()
