@@ -149,7 +149,12 @@ def test_parse_for_duration_drains_below_the_watermark_at_its_end(session: Sessi
 def test_parse_for_no_duration_ends_with_the_session(perf_arm: Arm, session: Session, actor: Actor) -> None:
     seen: list[Record] = []
     session.on("sample", seen.append)
-    perf_arm.soon(lambda: [actor.getppid(10), session.stop()])
+
+    def end() -> None:
+        actor.getppid(10)
+        session.stop()
+
+    perf_arm.soon(end)
     assert (session.parse_for_duration(None), len(seen)) == (10, 10)
 
 
