@@ -300,6 +300,10 @@ class Session(Recording):
         with suppress(SessionClosed), self._guard.held():
             for ring in self._rings:
                 ring.take_stock(self._kernel)
+            return self._counts()  # while nobody drains: what came out of a ring and what lies in it are of one moment
+        return self._counts()
+
+    def _counts(self) -> SessionStatistics:
         return SessionStatistics(
             rings=tuple(copy.copy(ring.statistics) for ring in self._rings),
             late=self._sweeper.order.late,
