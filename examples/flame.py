@@ -19,11 +19,22 @@ from pathlib import Path
 from typing import Any
 
 from examples.symbols import Place, Symbols
-from perfring import Command, Kernel, KernelEvents, LinuxKernel, PerfringError, ProfilingEvents, SessionBuilder
-from perfring.abi import PERF_CONTEXT_KERNEL, PERF_CONTEXT_MAX
-from perfring.records import Record, Sample
-from perfring.sideband import Comm, Fork, Mmap
-from perfring.stopping import stop_on_signals
+from perfring import (
+    Comm,
+    Command,
+    Fork,
+    Frame,
+    Kernel,
+    KernelEvents,
+    LinuxKernel,
+    Mmap,
+    PerfringError,
+    ProfilingEvents,
+    Record,
+    Sample,
+    SessionBuilder,
+    stop_on_signals,
+)
 
 
 class Profile:
@@ -37,8 +48,8 @@ class Profile:
 
     def take(self, record: Record) -> None:
         match record:
-            case Sample(callchain=tuple(chain), pid=int(pid), tid=int(tid)):
-                stack = tuple(self._places(pid, chain))[::-1]
+            case Sample(frames=tuple(frames), pid=int(pid), tid=int(tid)):
+                stack = tuple(self._place(pid, frame) for frame in reversed(frames))
                 self.threads[tid].append(self._same.setdefault(stack, stack))
             case Mmap():
                 self.symbols.mapped(record)
@@ -51,15 +62,8 @@ class Profile:
                 if pid != parent:
                     self.symbols.forked(pid, parent)
 
-    def _places(self, pid: int, chain: tuple[int, ...]) -> Iterator[Place]:
-        kernel = innermost = False
-        for address in chain:
-            if address >= PERF_CONTEXT_MAX:  # no address but a mark: what follows is of the kernel, or of user space
-                kernel, innermost = address == PERF_CONTEXT_KERNEL, True
-            else:
-                # Behind the innermost there are return addresses: the call is before them.
-                yield self.symbols.place(pid, address if innermost else address - 1, kernel=kernel)
-                innermost = False
+    def _place(self, pid: int, frame: Frame) -> Place:
+        return self.symbols.place(pid, frame.call_site, kernel=frame.mode == "kernel")
 
     def named(self, tid: int) -> Iterator[list[str]]:
         known: dict[tuple[Place, ...], list[str]] = {}
@@ -94,8 +98,7 @@ def record_profile(args: argparse.Namespace, kernel: Kernel) -> Profile:
     builder = SessionBuilder().with_kernel_events(KernelEvents())
     builder = builder.with_profiling_events(ProfilingEvents(args.frequency, callchain=True))
     builder = builder.user_only() if args.user else builder
-    for pid in args.pid:
-        builder = builder.with_target_pid(pid)
+    builder = builder.with_target_pid(*args.pid)
     with ExitStack() as opened:
         command = opened.enter_context(Command(args.command)) if args.command else None
         if command:

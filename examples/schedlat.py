@@ -15,8 +15,16 @@ from collections import defaultdict
 from typing import Any
 
 from examples.latencies import Latencies, readable
-from perfring import Kernel, LinuxKernel, PerfringError, Record, SessionBuilder, TracepointEvents, procfs
-from perfring.stopping import stop_on_signals
+from perfring import (
+    Kernel,
+    LinuxKernel,
+    PerfringError,
+    Record,
+    SessionBuilder,
+    TracepointEvents,
+    procfs,
+    stop_on_signals,
+)
 
 RUNNABLE = 0xFF  # none of these bits in prev_state: it was preempted, and goes on waiting
 BAR = 40
@@ -93,10 +101,7 @@ def measure(args: argparse.Namespace, kernel: Kernel) -> None:
         session.on("sched:sched_switch", queue.switched)
         session.on("lost", queue.lost)
         session.enable()
-        if args.duration is None:
-            session.parse_until(lambda: False)
-        else:
-            session.parse_for_duration(args.duration)
+        session.parse_for_duration(args.duration)
         counts = session.statistics()
     if args.json:
         histogram = [{"from_ns": end // 2, "to_ns": end, "count": count} for end, count in queue.all.powers()]

@@ -20,8 +20,7 @@ from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
-from perfring import Kernel
-from perfring.sideband import Mmap, Mmap2
+from perfring import Kernel, Mmap, Mmap2
 
 KERNEL = "[kernel]"
 PERF_MAP = "/tmp/perf-"  # PID.map

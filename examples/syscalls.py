@@ -21,9 +21,12 @@ from system_calls import NoSuchSystemCall, syscalls
 
 from examples.latencies import Latencies, readable
 from perfring import (
+    Comm,
+    Fork,
     Kernel,
     KernelEvents,
     LinuxKernel,
+    Lost,
     PerfringError,
     Record,
     Sample,
@@ -31,9 +34,8 @@ from perfring import (
     SessionBuilder,
     TracepointEvents,
     procfs,
+    stop_on_signals,
 )
-from perfring.sideband import Comm, Fork, Lost
-from perfring.stopping import stop_on_signals
 
 NAMES = syscalls()
 REFRESH = 0.5  # seconds
@@ -98,9 +100,7 @@ def choose(args: argparse.Namespace, kernel: Kernel) -> SessionBuilder:
     # Our own calls are left out by the kernel: a tracer that sees itself has always something to do.
     others = f"common_pid != {procfs.status(kernel, 'self').tgid}"
     calls = TracepointEvents("raw_syscalls:sys_enter", "raw_syscalls:sys_exit", filter=others)
-    builder = SessionBuilder().with_page_count(1024).with_tracepoint_events(calls)
-    for pid in args.pid:
-        builder = builder.with_target_pid(pid)
+    builder = SessionBuilder().with_page_count(1024).with_target_pid(*args.pid).with_tracepoint_events(calls)
     return builder.with_kernel_events(KernelEvents(mmap=None))  # names and births
 
 
@@ -109,17 +109,15 @@ async def watch(args: argparse.Namespace, kernel: Kernel) -> None:
     with choose(args, kernel).build(kernel) as session, stop_on_signals(session):
         session.enable()
         begun = shown = loop.time()
-        timer = None if args.duration is None else loop.call_later(args.duration, session.stop)
-        calls.comms.update((task.tid, task.comm) for task in procfs.tasks(kernel, pids=args.pid or None))
+        for record in session.environment(mappings=False):  # names from before
+            calls.take(record)
         with Live(console=console, auto_refresh=False, transient=True) as live:
-            async for batch in session.stream(max_latency=REFRESH):
+            async for batch in session.stream(duration=args.duration, max_latency=REFRESH):
                 for record in batch:
                     calls.take(record)
                 if loop.time() - shown >= REFRESH:
                     shown = loop.time()
                     live.update(draw(calls.rows(shown - begun), session), refresh=True)
-        if timer:
-            timer.cancel()  # when the process ended before
         seconds = loop.time() - begun
         rows = calls.rows(seconds)
         if args.json:
@@ -135,8 +133,6 @@ def main(argv: list[str] | None = None, *, kernel: Kernel | None = None, run: An
     parser.add_argument("--json", action="store_true", help="everything as JSON at the end")
     args = parser.parse_args(argv)
     try:
-        if args.duration is not None and args.duration < 0:
-            raise ValueError(f"duration is {args.duration}: it must be a number of seconds, 0 or more")
         run(watch(args, kernel or LinuxKernel()))
     except (PerfringError, ValueError) as error:  # not permitted, no such process, no such tracepoint: the text says it
         print(f"syscalls: {error}", file=sys.stderr)

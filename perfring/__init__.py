@@ -10,6 +10,7 @@ Say what to record with a `SessionBuilder`, open it, read it::
         for record in session.records(duration=1.0):
             print(record)
 
+Every kind of record has a class here, for ``isinstance`` and ``match``: `Sample`, `Comm`, `Fork`, `Mmap2`, `Lost` ...
 Whoever must choose pages and watermark asks `watermark_verdict`. Whoever needs the kernel's own interface finds it in
 `perfring.abi` and `perfring.LinuxKernel`.
 """
@@ -52,37 +53,78 @@ if TYPE_CHECKING:
         Tracepoint,
         TracepointEvents,
     )
+    from perfring.fields import Frame
     from perfring.geometry import Outcome, Verdict, ring_data_bytes, watermark_verdict
     from perfring.kernel import Kernel, Mapping
     from perfring.linux import LinuxKernel
     from perfring.overwrite import OverwriteSession
     from perfring.records import Record, Sample
     from perfring.session import Session
+    from perfring.sideband import (
+        Aux,
+        AuxOutputHwId,
+        BpfEvent,
+        Cgroup,
+        Comm,
+        Exit,
+        Fork,
+        ItraceStart,
+        Ksymbol,
+        Lost,
+        LostSamples,
+        Mmap,
+        Mmap2,
+        Namespaces,
+        Read,
+        SideBand,
+        Switch,
+        SwitchCpuWide,
+        TextPoke,
+        Throttle,
+        UnknownRecord,
+        Unthrottle,
+    )
     from perfring.statistics import RingStatistics, SessionStatistics
     from perfring.stopping import stop_on_signals
 
 __all__ = [
+    "Aux",
+    "AuxOutputHwId",
     "BadRecord",
     "Batch",
+    "BpfEvent",
     "BpfOutputEvents",
+    "Cgroup",
+    "Comm",
     "Command",
     "CommandNotStarted",
     "ContextSwitchEvents",
     "CpuNotOnline",
     "EventRefused",
+    "Exit",
     "FilterRefused",
+    "Fork",
     "ForkedSession",
+    "Frame",
     "HardPageFaultEvents",
+    "ItraceStart",
     "Kernel",
     "KernelEvents",
+    "Ksymbol",
     "LinuxKernel",
+    "Lost",
+    "LostSamples",
     "Mapping",
+    "Mmap",
+    "Mmap2",
+    "Namespaces",
     "Outcome",
     "OverwriteSession",
     "PerfEventAttr",
     "PerfringError",
     "PermissionDenied",
     "ProfilingEvents",
+    "Read",
     "Reason",
     "Record",
     "RingStatistics",
@@ -93,12 +135,19 @@ __all__ = [
     "SessionBusy",
     "SessionClosed",
     "SessionStatistics",
+    "SideBand",
     "SoftPageFaultEvents",
+    "Switch",
+    "SwitchCpuWide",
     "TargetNotFound",
+    "TextPoke",
+    "Throttle",
     "Tracepoint",
     "TracepointEvents",
     "TracepointNotFound",
+    "UnknownRecord",
     "Unsupported",
+    "Unthrottle",
     "Verdict",
     "WatermarkError",
     "WatermarkStallWarning",
@@ -147,6 +196,7 @@ _NAMES = {
         "Tracepoint",
         "TracepointEvents",
     ),
+    "perfring.fields": ("Frame",),
     "perfring.geometry": (
         "Outcome",
         "Verdict",
@@ -164,6 +214,30 @@ _NAMES = {
         "Sample",
     ),
     "perfring.session": ("Session",),
+    "perfring.sideband": (
+        "Aux",
+        "AuxOutputHwId",
+        "BpfEvent",
+        "Cgroup",
+        "Comm",
+        "Exit",
+        "Fork",
+        "ItraceStart",
+        "Ksymbol",
+        "Lost",
+        "LostSamples",
+        "Mmap",
+        "Mmap2",
+        "Namespaces",
+        "Read",
+        "SideBand",
+        "Switch",
+        "SwitchCpuWide",
+        "TextPoke",
+        "Throttle",
+        "UnknownRecord",
+        "Unthrottle",
+    ),
     "perfring.statistics": (
         "RingStatistics",
         "SessionStatistics",

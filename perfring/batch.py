@@ -52,7 +52,7 @@ class Batch(Sequence["Record"]):
 
         Where events share a name and look different, or side-band ends differently, the second is ``NAME#2``; samples
         of a tracepoint whose raw data does not fit its format are ``NAME:raw``; MMAP2 with a build id is
-        ``mmap2_build_id``.
+        ``mmap2_build_id``. What did not come in this batch is not there: ``columns.get(name)`` is None.
 
         Raises:
             Unsupported: the session delivers objects: build it `SessionBuilder.with_columns`.

@@ -101,24 +101,29 @@ class SessionBuilder:
         """
         return self._with(page_count=require_int("page_count", page_count, least=1, most=_MOST_PAGES))
 
-    def with_target_pid(self, pid: int) -> SessionBuilder:
-        """Records a process, all its threads; call it again for another one.
+    def with_target_pid(self, *pids: int) -> SessionBuilder:
+        """Records these processes, all their threads, besides those of an earlier call.
+
+        No pid adds none, so that a list of targets can be handed on as it is; without any target the whole machine is
+        recorded.
 
         Raises:
-            TypeError, ValueError: not an int from 1 to 2**31 - 1.
+            TypeError, ValueError: not ints from 1 to 2**31 - 1.
         """
-        hint = "os.getpid() is this process, no target the whole machine"
-        require_int("pid", pid, least=1, most=_MOST_PID, hint=hint)
-        return self._with(pids=self._settings.pids | {pid})
+        for pid in pids:
+            hint = "os.getpid() is this process, no target the whole machine"
+            require_int("pid", pid, least=1, most=_MOST_PID, hint=hint)
+        return self._with(pids=self._settings.pids | {*pids})
 
-    def with_target_cpu(self, cpu: int) -> SessionBuilder:
-        """Records on this CPU and not on all; call it again for another one.
+    def with_target_cpu(self, *cpus: int) -> SessionBuilder:
+        """Records on these CPUs, besides those of an earlier call, and not on all; no cpu adds none.
 
         Raises:
-            TypeError, ValueError: not an int from 0 to 2**31 - 1.
+            TypeError, ValueError: not ints from 0 to 2**31 - 1.
         """
-        require_int("cpu", cpu, least=0, most=_MOST_CPU, hint="no target cpu means all that are online")
-        return self._with(cpus=self._settings.cpus | {cpu})
+        for cpu in cpus:
+            require_int("cpu", cpu, least=0, most=_MOST_CPU, hint="no target cpu means all that are online")
+        return self._with(cpus=self._settings.cpus | {*cpus})
 
     def with_overwrite(self) -> SessionBuilder:
         """Overwrites the oldest records instead of losing the newest: a flight recorder, read while paused (K4)."""

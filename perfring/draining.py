@@ -141,10 +141,11 @@ class RingDrain:
         """Counts what is left behind, before the ring is closed. Once it is, nothing changes any more."""
         if self.opened.mapping is not None:
             self.statistics.unread_bytes = self._unread()
-            self.reconcile(kernel)
+            self.take_stock(kernel)
 
-    def reconcile(self, kernel: Kernel) -> None:
-        """Asks read(2) of every event for its losses: drops followed by silence never come as a record (K22)."""
+    def take_stock(self, kernel: Kernel) -> None:
+        """Counts what no drain can: what lies in the ring now, and losses, which read(2) of every event tells (K22)."""
+        self.statistics.fill = self._unread()
         lost = None
         for event in self.opened.events:
             if event.read_format & PERF_FORMAT_LOST:

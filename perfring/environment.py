@@ -31,7 +31,12 @@ _ANONYMOUS = "//anon"
 
 
 def capture(
-    kernel: Kernel, pids: Iterable[int] | None = None, *, time: int | None = None, all_mappings: bool = False
+    kernel: Kernel,
+    pids: Iterable[int] | None = None,
+    *,
+    time: int | None = None,
+    mappings: bool = True,
+    all_mappings: bool = False,
 ) -> Iterator[Comm | Mmap2]:
     """Makes the records of what runs now: of each process a COMM for every thread, then its MMAP2.
 
@@ -42,27 +47,32 @@ def capture(
         kernel: whose /proc is read.
         pids: the processes; all that can be seen when None.
         time: the `Record.time` of all these records, in nanoseconds of the session's clock.
+        mappings: whether there are MMAP2 at all; names alone are read faster, and without a privilege.
         all_mappings: also those that are not executable, as with ``attr.mmap_data``.
 
     Raises:
         PermissionError: the mappings of one of ``pids`` may not be read.
+        ValueError: a pid that cannot be one, or ``all_mappings`` of no mappings.
     """
+    if all_mappings and not mappings:
+        raise ValueError("all_mappings is True, but mappings is False: nothing would have them")
     # Checked here and not at the first record: a generator would keep the error until somebody pulls.
     chosen = None if pids is None else tuple(pids)
     for pid in chosen or ():
         if pid <= 0:
             raise ValueError(f"pid {pid} is no process: process ids are greater than 0")
-    return _capture(kernel, chosen, time=time, all_mappings=all_mappings)
+    return _capture(kernel, chosen, time=time, mappings=mappings, all_mappings=all_mappings)
 
 
 def _capture(
-    kernel: Kernel, pids: tuple[int, ...] | None, *, time: int | None, all_mappings: bool
+    kernel: Kernel, pids: tuple[int, ...] | None, *, time: int | None, mappings: bool, all_mappings: bool
 ) -> Iterator[Comm | Mmap2]:
     for pid in procfs.processes(kernel) if pids is None else pids:
         for task in procfs.tasks(kernel, pids=(pid,)):
             yield Comm(pid=task.pid, tid=task.tid, comm=task.comm, time=time)
         try:
-            yield from _mappings(kernel, pid, time=time, all_mappings=all_mappings)
+            if mappings:
+                yield from _mappings(kernel, pid, time=time, all_mappings=all_mappings)
         except PermissionError:
             if pids is not None:
                 raise

@@ -6,24 +6,27 @@ Must match the comments on PERF_RECORD_SAMPLE and ``struct read_format`` in linu
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from operator import itemgetter
 from struct import Struct
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from perfring import abi
 from perfring.abi import READ_FORMAT_BITS, read_counter_names, read_header_names
 
 __all__ = [
     "Branch",
     "BranchStack",
     "Count",
+    "Frame",
     "Namespace",
     "ReadValues",
     "Registers",
     "UserStack",
     "WeightParts",
     "check_read_format",
+    "frames_of",
     "parse_read",
     "repeated",
     "take_read",
@@ -77,6 +80,54 @@ class ReadValues(NamedTuple):
     def lost(self) -> int | None:
         """The dropped records of the event, or of the group's leader (K22)."""
         return self.counts[0].lost
+
+
+_DEFERRED: Final = ""
+_MODES: Final = {
+    abi.PERF_CONTEXT_HV: "hypervisor",
+    abi.PERF_CONTEXT_KERNEL: "kernel",
+    abi.PERF_CONTEXT_USER: "user",
+    abi.PERF_CONTEXT_USER_DEFERRED: _DEFERRED,
+    abi.PERF_CONTEXT_GUEST: "guest",
+    abi.PERF_CONTEXT_GUEST_KERNEL: "guest_kernel",
+    abi.PERF_CONTEXT_GUEST_USER: "guest_user",
+}
+
+
+class Frame(NamedTuple):
+    """One function of a call chain, as `Sample.frames` tells it.
+
+    Attributes:
+        address: where the CPU was; of a function that had called another, where it goes on when that returns.
+        mode: what the CPU runs there: the words of `Record.cpu_mode`, and ``"guest"``.
+        is_return: it had called another: the address is the one behind the call.
+    """
+
+    address: int
+    mode: str
+    is_return: bool
+
+    @property
+    def call_site(self) -> int:
+        """What to look the function up by: behind a call that never returns another function may begin."""
+        return self.address - 1 if self.is_return else self.address
+
+
+def frames_of(chain: Iterable[int]) -> Iterator[Frame]:
+    """A call chain without its marks: each entry knows by itself where it lies.
+
+    Args:
+        chain: as in `Sample.callchain`: addresses, and before those of the kernel and of user space a mark
+            (``enum perf_callchain_context`` in linux/perf_event.h). Behind the mark of a deferred chain there is no
+            address but a number, which is left out.
+    """
+    mode, is_return = "unknown", False
+    for entry in chain:
+        if entry >= abi.PERF_CONTEXT_MAX:
+            mode, is_return = _MODES.get(entry, "unknown"), False
+        elif mode != _DEFERRED:
+            yield Frame(entry, mode, is_return)
+            is_return = True
 
 
 class Registers(NamedTuple):

@@ -206,17 +206,23 @@ class Reader:
         if self._sweep is not None and self._reason is Reason.TIMEOUT:
             self._reason = Reason.START
 
-    async def stream(self, *, max_latency: float | None) -> AsyncIterator[Batch]:
-        """The same for asyncio, until the session ends or is closed. Holds the role as long as it lives."""
+    async def stream(self, *, max_latency: float | None, deadline: float | None = None) -> AsyncIterator[Batch]:
+        """The same for asyncio, until the session ends or is closed. Holds the role as long as it lives.
+
+        Args:
+            max_latency: as for `next_batch`.
+            deadline: seconds of the monotonic clock, at which what is there is delivered, and the stream ends.
+        """
         with self.role():
             waiter = self._enter_loop()
             try:
                 while waiter is not None and not self._closing:
                     batch = self._advance()
                     if batch is None:
-                        expires, wait_for = self._soonest(None, max_latency)
-                        self._begin_for(await waiter.wait(wait_for), expires)
-                    elif batch or batch.reason is not Reason.END:
+                        expires, wait_for = self._soonest(deadline, max_latency)
+                        reason = await waiter.wait(wait_for)
+                        self._begin_for(reason, expires, over=deadline is not None and self._now() >= deadline)
+                    elif batch or batch.reason is Reason.FLUSH:
                         self._sweeper.order.outbox = []  # and no call between here and there: see `TimeOrder`
                         yield batch
                         await waiter.let_others_run()

@@ -15,7 +15,7 @@ from perfring.abi import (
     PERF_RECORD_SAMPLE,
 )
 from perfring.errors import RawDataError
-from perfring.fields import WeightParts
+from perfring.fields import Frame, WeightParts, frames_of
 
 if TYPE_CHECKING:
     from perfring.fields import BranchStack, ReadValues, Registers, UserStack
@@ -226,6 +226,12 @@ class Sample(Record):
         """PERF_SAMPLE_CALLCHAIN: return addresses, innermost first, with PERF_CONTEXT_* marks between."""
         value: tuple[int, ...] | None = self._get("callchain")
         return value
+
+    @property
+    def frames(self) -> tuple[Frame, ...] | None:
+        """PERF_SAMPLE_CALLCHAIN without the marks, innermost first: of each function where it is, and in what."""
+        chain = self.callchain
+        return None if chain is None else tuple(frames_of(chain))
 
     @property
     def raw(self) -> bytes | None:

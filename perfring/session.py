@@ -99,23 +99,31 @@ class Session(Recording):
         for ring in self._rings:
             ring.on_image = callback
 
-    def capture_environment(self, *, all_mappings: bool = False) -> int:
+    def capture_environment(self, *, mappings: bool = True, all_mappings: bool = False) -> int:
         """Gives COMM and MMAP2 records of what runs already, read from /proc, to the callbacks. Returns their count.
 
         Enable the session before, so that nothing falls between; what comes twice is the same.
+
+        Args:
+            mappings, all_mappings: as for `environment`.
         """
         self._check()
-        return self._dispatcher.deliver(self.environment(all_mappings=all_mappings))
+        return self._dispatcher.deliver(self.environment(mappings=mappings, all_mappings=all_mappings))
 
-    def environment(self, *, all_mappings: bool = False) -> Iterator[Record]:
+    def environment(self, *, mappings: bool = True, all_mappings: bool = False) -> Iterator[Record]:
         """The same records, pulled: of the target processes, or of all. Processes that vanish meanwhile are left out.
 
         Args:
+            mappings: False leaves out the MMAP2: names alone are read faster, and without a privilege.
             all_mappings: also those that are not executable.
+
+        Raises:
+            PermissionError: the mappings of a target may not be read.
+            ValueError: ``all_mappings`` of no mappings.
         """
         self._check()
         now = self._kernel.clock_ns(self._plan.clock_id)
-        return capture(self._kernel, self._plan.pids, time=now, all_mappings=all_mappings)
+        return capture(self._kernel, self._plan.pids, time=now, mappings=mappings, all_mappings=all_mappings)
 
     def parse_all(self) -> int:
         """Drains what was there when it was called, in time order over all CPUs, and never waits.
@@ -144,17 +152,20 @@ class Session(Recording):
         with self._reader.role():
             return sum(map(self._deliver_released, self._sweeper.sweep_one(found[0])))
 
-    def parse_for_duration(self, seconds: float) -> int:
+    def parse_for_duration(self, seconds: float | None) -> int:
         """Waits and delivers for so long, or until the session ends; drains at the end.
+
+        Args:
+            seconds: how long; None is until the session ends.
 
         Returns:
             the count of records.
         """
-        deadline = self._now() + _checked_seconds("seconds", seconds)
+        deadline = None if seconds is None else self._now() + _checked_seconds("seconds", seconds)
         self._reader.begin_anew()
         total = 0
         while True:
-            batch = self._next(timeout=max(deadline - self._now(), 0.0))
+            batch = self._next(timeout=self._left(deadline))
             total += self._deliver(batch)
             if self._is_over(batch, deadline):
                 return total
@@ -207,9 +218,8 @@ class Session(Recording):
         """Batches whose records are still in the outbox."""
         self._reader.begin_anew()
         while True:
-            timeout = None if deadline is None else max(deadline - self._now(), 0.0)
             try:
-                batch = self._next(timeout=timeout, max_latency=max_latency)
+                batch = self._next(timeout=self._left(deadline), max_latency=max_latency)
             except SessionClosed:
                 return
             if self._is_over(batch, deadline):
@@ -221,6 +231,9 @@ class Session(Recording):
         if max_latency is not None:
             _checked_seconds("max_latency", max_latency)
         return None if duration is None else self._now() + _checked_seconds("duration", duration)
+
+    def _left(self, deadline: float | None) -> float | None:
+        return None if deadline is None else max(deadline - self._now(), 0.0)
 
     def _is_over(self, batch: Batch, deadline: float | None) -> bool:
         """Whether that was the last batch. The timeout of an earlier call can be announced to a later one."""
@@ -250,32 +263,47 @@ class Session(Recording):
             finally:
                 self._sweeper.order.give_back(rest)
 
-    def stream(self, *, max_latency: float | None = None) -> AsyncIterator[Batch]:
+    def stream(self, *, duration: float | None = None, max_latency: float | None = None) -> AsyncIterator[Batch]:
         """As `batches`, for asyncio: ``async for batch in session.stream()``."""
         self._check()
-        if max_latency is not None:
-            _checked_seconds("max_latency", max_latency)
-        return self._reader.stream(max_latency=self._plan.max_latency if max_latency is None else max_latency)
+        deadline = self._checked_end(duration, max_latency)
+        bound = self._plan.max_latency if max_latency is None else max_latency
+        return self._reader.stream(max_latency=bound, deadline=deadline)
 
     def flush(self) -> None:
-        """Makes the reader deliver what is there now, and then announce FLUSH once. From any thread."""
+        """Makes the reader deliver what is there now, and then announce FLUSH once. From any thread.
+
+        Raises:
+            SessionClosed: nobody will ever deliver that, or announce it.
+        """
         self._check()
         self._reader.flush()
 
     def stop(self) -> None:
-        """Makes the reader disable the events, deliver the rest, and end. From any thread, or a signal handler."""
-        self._check()
-        self._reader.stop()
+        """Makes the reader disable the events, deliver the rest, and end. From any thread, or a signal handler.
+
+        Of a session that is closed nothing is left to stop: then it does nothing.
+        """
+        with suppress(SessionClosed):
+            self._check()
+            self._reader.stop()
 
     # Counts, and the end.
 
     def statistics(self) -> SessionStatistics:
-        """What was counted so far, losses that never became a record among it (K22). Also after `close`."""
+        """What was counted so far, losses that never became a record among it (K22), and what lies in the rings now.
+
+        From any thread, also after `close`. It drains nothing, and takes no wakeup away.
+        """
         if self._in_child():
             self._check()
         with suppress(SessionClosed), self._guard.held():
             for ring in self._rings:
-                ring.reconcile(self._kernel)
+                ring.take_stock(self._kernel)
+            return self._counts()  # while nobody drains: what came out of a ring and what lies in it are of one moment
+        return self._counts()
+
+    def _counts(self) -> SessionStatistics:
         return SessionStatistics(
             rings=tuple(copy.copy(ring.statistics) for ring in self._rings),
             late=self._sweeper.order.late,
@@ -287,10 +315,10 @@ class Session(Recording):
     def close(self) -> None:
         """Stops recording, asks the kernel for its losses, and closes every fd and mapping. Idempotent.
 
-        A reader that waits, in a thread or a task, ends: `next_batch` raises SessionClosed, `batches`, `records` and
-            `stream` just end. What still lies in the rings is counted as ``unread_bytes``: call `stop` and read to the
-            end to have it. In a forked child only the child's own descriptors are closed, and the parent goes on
-            recording (K45).
+        A reader that waits, in a thread or a task, ends: `next_batch` and the ``parse_`` methods raise SessionClosed,
+            `batches`, `records` and `stream` just end. What still lies in the rings is counted as ``unread_bytes``:
+            call `stop` and read to the end to have it. In a forked child only the child's own descriptors are closed,
+            and the parent goes on recording (K45).
         """
         self._closed = True
         if self._in_child():

@@ -18,6 +18,7 @@ class RingStatistics:
         spurious_wakeups: how many of those found nothing unread in it (K18).
         records: records taken out of it, side-band and LOST among them.
         bytes: their bytes.
+        fill: the unread bytes that lay in it when these counts were taken; once it is closed, those of `unread_bytes`.
         highest_fill: the most unread bytes that any drain found.
         lost: records that the kernel dropped: the larger of the two counts below, for each of them can be behind.
         lost_reported: the sum of the PERF_RECORD_LOST records that came out of the ring (K21).
@@ -33,6 +34,7 @@ class RingStatistics:
     spurious_wakeups: int = 0
     records: int = 0
     bytes: int = 0
+    fill: int = 0
     highest_fill: int = 0
     lost_reported: int = 0
     lost_counted: int | None = None

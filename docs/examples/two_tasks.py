@@ -6,8 +6,8 @@ import sys
 from perfring import Kernel, Session, SessionBuilder, TracepointEvents
 
 
-async def read(session: Session) -> int:
-    return sum([len(batch) async for batch in session.stream(max_latency=0.2)])
+async def read(session: Session, seconds: float) -> int:
+    return sum([len(batch) async for batch in session.stream(duration=seconds, max_latency=0.2)])
 
 
 async def report(session: Session) -> None:
@@ -22,8 +22,7 @@ async def main(seconds: float, kernel: Kernel | None = None) -> int:
     with builder.build(kernel) as session:
         session.enable()
         reporting = asyncio.create_task(report(session))
-        asyncio.get_running_loop().call_later(seconds, session.stop)
-        counted = await read(session)  # ends when the session was stopped and all of it was read
+        counted = await read(session, seconds)
         reporting.cancel()
     return counted
 

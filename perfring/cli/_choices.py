@@ -104,17 +104,14 @@ class Choices:
             raise ValueError(text) from None
 
     def _targets(self) -> SessionBuilder:
-        builder = SessionBuilder()
-        for pid in (os.getpid(),) if self.command else self.pids:
-            builder = builder.with_target_pid(pid)
+        builder = SessionBuilder().with_target_pid(*((os.getpid(),) if self.command else self.pids))
         if self.command:
             builder = builder.with_enable_on_exec()
         if self.cpus is not None:
             chosen = procfs.parse_cpu_list(self.cpus)
             if not chosen:
                 raise ValueError(f"--cpu is {self.cpus!r}: name at least one, as in 0-3,5")
-            for cpu in chosen:
-                builder = builder.with_target_cpu(cpu)
+            builder = builder.with_target_cpu(*chosen)
         return builder.user_only() if self.user_only else builder
 
     def _rings(self, builder: SessionBuilder) -> SessionBuilder:

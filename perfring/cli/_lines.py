@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from perfring import abi, procfs
+from perfring import procfs
 from perfring.errors import TargetNotFound
 from perfring.sideband import Comm, Fork, Lost, Mmap, Mmap2, Switch, SwitchCpuWide
 
@@ -14,14 +14,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Lines", "Names", "printable"]
 
-_CONTEXTS: Final = {
-    abi.PERF_CONTEXT_HV: "hypervisor",
-    abi.PERF_CONTEXT_KERNEL: "kernel",
-    abi.PERF_CONTEXT_USER: "user",
-    abi.PERF_CONTEXT_GUEST: "guest",
-    abi.PERF_CONTEXT_GUEST_KERNEL: "guest kernel",
-    abi.PERF_CONTEXT_GUEST_USER: "guest user",
-}
 _HEX: Final = frozenset(("ip", "addr", "phys_addr", "data_src"))
 _SHOWN_APART: Final = frozenset(("stream_id", "fields", "ip", "callchain"))
 _RESET: Final = "\x1b[0m"
@@ -122,14 +114,8 @@ def _time(nanoseconds: int | None) -> str:
 
 
 def _chain(record: Record) -> str:
-    chain = getattr(record, "callchain", None) or ()
-    lines, context = [], ""
-    for address in chain:
-        if address >= abi.PERF_CONTEXT_MAX:
-            context = _CONTEXTS.get(address, hex(address))
-        else:
-            lines.append(f"{'':15}{address:>16x} {context}\n")
-    return "".join(lines)
+    frames = getattr(record, "frames", None) or ()
+    return "".join(f"{'':15}{frame.address:>16x} {frame.mode.replace('_', ' ')}\n" for frame in frames)
 
 
 def _value(name: str, value: Any) -> str:

@@ -1,28 +1,24 @@
-"""What ``perfring top`` measures: the counts of a session from one look to the next, and what lies in the rings now."""
+"""What ``perfring top`` measures: the counts of a session from one look to the next."""
 
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-from perfring.abi import CLOCK_MONOTONIC, MMAP_PAGE_DATA_HEAD, MMAP_PAGE_DATA_TAIL
+from perfring.abi import CLOCK_MONOTONIC
 from perfring.advice import Advice, RingUse, Setting, advise
 from perfring.record_sizes import RecordSizes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
-    from perfring.kernel import Kernel, Mapping
+    from perfring.kernel import Kernel
     from perfring.session import Session
     from perfring.statistics import RingStatistics
 
-__all__ = ["Gauges", "Interval", "Meter", "RingInterval", "awake_seconds"]
-
-_U64 = (1 << 64) - 1
+__all__ = ["Interval", "Meter", "RingInterval", "awake_seconds"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,62 +89,21 @@ class Interval:
         }
 
 
-class Gauges:
-    """What lies in each ring at the moment: a second, read-only mapping of it, which costs no memory (K3).
-
-    Args:
-        kernel: of the session.
-        session: open; the mappings outlive neither it nor a ``with`` block.
-    """
-
-    def __init__(self, kernel: Kernel, session: Session) -> None:
-        length = (1 + session.plan.page_count) * kernel.page_size
-        self._opened = ExitStack()
-        self._mappings: list[Mapping] = []
-        with ExitStack() as opened:
-            for _, fd in session.perf_fds():
-                self._mappings.append(kernel.mmap(fd, length, writable=False))
-                opened.callback(self._mappings[-1].close)
-            self._opened = opened.pop_all()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._opened.close()
-
-    def fills(self) -> list[int]:
-        """Unread bytes of each ring, in the order of `Session.perf_fds`."""
-        return [_fill(mapping) for mapping in self._mappings]
-
-
-def _fill(mapping: Mapping) -> int:
-    # The tail first: the other way round a drain in between would make it negative.
-    tail = mapping.load_u64(MMAP_PAGE_DATA_TAIL)
-    return min((mapping.load_u64(MMAP_PAGE_DATA_HEAD) - tail) & _U64, len(mapping.data))
-
-
 class Meter:
     """Measures a session interval by interval.
 
     Args:
         kernel: its kernel, whose clock counts.
         session: what to measure.
-        gauges: of its rings.
         awake_seconds: how long the reader has not slept so far; None where that is not the kernel's time.
     """
 
-    def __init__(
-        self, kernel: Kernel, session: Session, gauges: Gauges, *, awake_seconds: Callable[[], float] | None
-    ) -> None:
+    def __init__(self, kernel: Kernel, session: Session, *, awake_seconds: Callable[[], float] | None) -> None:
         self._kernel = kernel
         self._session = session
-        self._gauges = gauges
         self._awake_seconds = awake_seconds
         self._setting = _setting(session, kernel)
-        self._counts, self._fills = session.statistics(), gauges.fills()
+        self._counts = session.statistics()
         self._began = self._then = self.now()
         self._awake_then = awake_seconds() if awake_seconds is not None else 0.0
 
@@ -167,10 +122,10 @@ class Meter:
 
     def take(self) -> Interval:
         """Ends an interval, and begins the next one."""
-        now, counts, fills = self.now(), self._session.statistics(), self._gauges.fills()
+        now, counts = self.now(), self._session.statistics()
         # Two looks at one instant, as when everything ends at once, must not divide by nothing.
         seconds = max(now - self._then, 1e-9)
-        rings = tuple(map(_between, self._counts.rings, counts.rings, self._fills, fills))
+        rings = tuple(map(_between, self._counts.rings, counts.rings))
         busy = self._busy(seconds)
         interval = Interval(
             since_begin=now - self._began,
@@ -181,7 +136,7 @@ class Meter:
             busy=busy,
             advice=advise(self._setting, [_use(ring, seconds) for ring in rings], busy=busy),
         )
-        self._counts, self._fills, self._then = counts, fills, now
+        self._counts, self._then = counts, now
         return interval
 
     def _busy(self, seconds: float) -> float | None:
@@ -217,17 +172,17 @@ def _setting(session: Session, kernel: Kernel) -> Setting:
     )
 
 
-def _between(before: RingStatistics, after: RingStatistics, fill_before: int, fill: int) -> RingInterval:
+def _between(before: RingStatistics, after: RingStatistics) -> RingInterval:
     return RingInterval(
         cpu=after.cpu,
         records=after.records - before.records,
-        # The three are not looked at in one instant.
-        bytes=max(after.bytes - before.bytes + fill - fill_before, 0),
+        # What was skipped because it made no sense went without being counted.
+        bytes=max(after.bytes - before.bytes + after.fill - before.fill, 0),
         wakeups=after.wakeups - before.wakeups,
         spurious_wakeups=after.spurious_wakeups - before.spurious_wakeups,
         lost=after.lost - before.lost,
         lost_so_far=after.lost,
-        fill=fill,
+        fill=after.fill,
         highest_fill=after.highest_fill,
     )
 

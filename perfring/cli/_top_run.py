@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol, Self
 from rich.console import Console
 from rich.live import Live
 
-from perfring.cli._top_meter import Gauges, Meter, awake_seconds
+from perfring.cli._top_meter import Meter, awake_seconds
 from perfring.cli._top_screen import Screen
 from perfring.command import Command
 from perfring.errors import SessionClosed
@@ -52,7 +52,7 @@ class _View(Protocol):
     def show(self, interval: Interval) -> None:
         """An interval is over."""
 
-    def refresh(self, gauges: Gauges) -> None:
+    def refresh(self, session: Session) -> None:
         """Time has passed within one."""
 
 
@@ -97,14 +97,13 @@ class Monitor:
         with ExitStack() as opened:
             command = self._fork(opened)
             session = opened.enter_context(Session(self._kernel, self._plan))
-            gauges = opened.enter_context(Gauges(self._kernel, session))
             with stop_on_signals(session), self._view as view:
                 if command is not None:
                     command.release()
                     command.on_exit(lambda: _stop(session))
                 else:
                     session.enable()
-                self._watch(session, gauges, view)
+                self._watch(session, view)
         return 0
 
     def _fork(self, opened: ExitStack) -> Command | None:
@@ -114,10 +113,10 @@ class Monitor:
         self._plan = replace(self._plan, pids=(command.pid,))
         return command
 
-    def _watch(self, session: Session, gauges: Gauges, view: _View) -> None:
+    def _watch(self, session: Session, view: _View) -> None:
         # A simulated kernel's time has nothing to do with this process's.
         awake = awake_seconds if isinstance(self._kernel, LinuxKernel) else None
-        meter = Meter(self._kernel, session, gauges, awake_seconds=awake)
+        meter = Meter(self._kernel, session, awake_seconds=awake)
         due = meter.now()
         end = None if self._choices.duration is None else due + self._choices.duration
         while end is None or due < end:
@@ -125,12 +124,12 @@ class Monitor:
             due = max(due + self._interval, meter.now())
             if end is not None and due > end - _LEAST_PART * self._interval:
                 due = end
-            ended = self._read_until(due, session, meter, gauges, view)
+            ended = self._read_until(due, session, meter, view)
             view.show(meter.take())
             if ended or self._once:
                 return
 
-    def _read_until(self, due: float, session: Session, meter: Meter, gauges: Gauges, view: _View) -> bool:
+    def _read_until(self, due: float, session: Session, meter: Meter, view: _View) -> bool:
         """Whether the session has ended before that."""
         while (left := due - meter.now()) > 0:
             # Each batch puts the next look off, so the looks come closer the nearer the end is.
@@ -139,7 +138,7 @@ class Monitor:
             session.parse_until(partial(meter.is_past, look), tick=tick)
             if not meter.is_past(look):
                 return True
-            view.refresh(gauges)
+            view.refresh(session)
         return False
 
 
@@ -155,7 +154,7 @@ class _Lines:
     def show(self, interval: Interval) -> None:
         print(json.dumps(interval.to_dict()), flush=True)  # noqa: T201
 
-    def refresh(self, gauges: Gauges) -> None:
+    def refresh(self, session: Session) -> None:
         pass
 
 
@@ -196,10 +195,10 @@ class _Live:
         self._last = interval
         self._draw(interval, None)
 
-    def refresh(self, gauges: Gauges) -> None:
+    def refresh(self, session: Session) -> None:
         # Batches come more often than anybody can look.
         if self._last is not None and time.monotonic() - self._drawn >= 1 / _LOOKS:
-            self._draw(self._last, gauges.fills())
+            self._draw(self._last, [ring.fill for ring in session.statistics().rings])
 
     def _draw(self, interval: Interval, fills: list[int] | None) -> None:
         self._live.update(self._screen().draw(interval, fills=fills, hint="(Ctrl-C ends)"), refresh=True)

@@ -63,7 +63,7 @@ class ColumnBatch(Batch):
             for name, sources in _by_name(group, ranks).items():
                 found.setdefault(name, []).append(sources)
             base += sum(run.size for run in group)
-        return {name: Columns(name, sources) for name, sources in found.items()}
+        return _Tables({name: Columns(name, sources) for name, sources in found.items()})
 
     @lazy
     def others(self) -> list[Record]:
@@ -86,6 +86,19 @@ class ColumnBatch(Batch):
     def to_polars(self) -> dict[str, Any]:
         """Each of `columns` as a ``polars.DataFrame``: see `Batch.to_polars`."""
         return {name: table.to_polars() for name, table in self.columns.items()}
+
+
+class _Tables(dict[str, Columns]):
+    """Tells whoever asks for what is not there what is."""
+
+    def __missing__(self, name: object) -> Columns:
+        there = ", ".join(map(repr, self)) or "none"
+        if not isinstance(name, str):
+            raise TypeError(f"columns[{name!r}]: the columns of a batch are by name; this one has {there}")
+        raise KeyError(
+            f"this batch has no columns {name!r}; it has {there}. What did not come has none: columns.get({name!r}) "
+            "is None then"
+        )
 
 
 def _by_name(group: Group, ranks: Ranks) -> dict[str, list[Source]]:

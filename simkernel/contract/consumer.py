@@ -40,8 +40,8 @@ class Consumer(Protocol):
 
         Returns:
             the CPU and the bytes, header included, of each record, in the order of each ring; records that are no
-            samples may be left out. May be empty. None when nothing will ever come: `close` was called, or all events
-            have hung up and all their records were returned.
+            samples may be left out. May be empty, as after a timeout: that is no end. None when nothing will ever come:
+            `close` was called, or all events have hung up and all their records were returned.
         """
         ...
 

@@ -31,12 +31,10 @@ class SessionConsumer:
             SessionBuilder()
             .with_page_count(setup.pages)
             .with_wakeup_watermark(setup.watermark)
+            .with_target_cpu(*setup.cpus)
+            .with_target_pid(*setup.pids)
             .with_event(setup.attr, name="getppid")
         )
-        for cpu in setup.cpus:
-            builder = builder.with_target_cpu(cpu)
-        for pid in setup.pids:
-            builder = builder.with_target_pid(pid)
         self.session = builder.build(setup.kernel)
         # Bad records are counted, and the log is not the place for those that a check has planted.
         self.session.on_error(lambda *_: None)

@@ -89,10 +89,7 @@ def prepare(scenario: Scenario, kernel: SimKernel, *, pids: Sequence[int] = ()) 
         ScenarioError: a watermark that `build` refuses, for a reader that asks `build`.
     """
     builder = SessionBuilder().with_page_count(scenario.pages).with_events(_events(scenario))
-    for cpu in range(scenario.cpus):
-        builder = builder.with_target_cpu(cpu)
-    for pid in pids:
-        builder = builder.with_target_pid(pid)
+    builder = builder.with_target_cpu(*range(scenario.cpus)).with_target_pid(*pids)
     # Any latency bound keeps the builder from warning; the verdict of the scenario, below, is about its very records.
     plan = builder.with_max_latency(_ANY_BOUND).plan(kernel)
     sizes, lost = _sizes(scenario, plan, kernel)

@@ -13,14 +13,14 @@ from rich.console import Console
 
 from perfring.advice import Setting
 from perfring.cli import main, top
-from perfring.cli._top_meter import Gauges, Interval, RingInterval, awake_seconds
+from perfring.cli._top_meter import Interval, RingInterval, awake_seconds
 from perfring.cli._top_run import Monitor
 from perfring.cli._top_screen import Screen
 from simkernel import SimKernel
 from simkernel.tasks import Spend
 from simkernel.workload import constant
 from tests.unit._opening import PaperKernel
-from tests.unit._simulated import machine, watching
+from tests.unit._simulated import machine
 
 GETPPID = "-e syscalls:sys_enter_getppid --no-side-band"
 Top = Callable[[str], list[str]]
@@ -185,17 +185,6 @@ def test_wrong_usage_is_refused_with_the_value(
 
 
 # The parts.
-
-
-def test_gauges_leave_the_rings_as_they_are() -> None:
-    kernel = machine()
-    actor = kernel.actor()
-    with watching(actor, pages=1).build(kernel) as session, Gauges(kernel, session) as gauges:
-        session.enable()
-        actor.getppid(3)
-        assert gauges.fills() == [168, 0]
-        assert session.parse_all() == 3
-        assert gauges.fills() == [0, 0]
 
 
 def an_interval(*fills: int, lost: int = 0, highest: int = 0) -> Interval:

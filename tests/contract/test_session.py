@@ -151,6 +151,18 @@ def test_parse_for_duration_drains_below_the_watermark_at_its_end(session: Sessi
     assert session.parse_for_duration(0.01) == 2
 
 
+def test_parse_for_no_duration_ends_with_the_session(perf_arm: Arm, session: Session, actor: Actor) -> None:
+    seen: list[Record] = []
+    session.on("sample", seen.append)
+
+    def end() -> None:
+        actor.getppid(10)
+        session.stop()
+
+    perf_arm.soon(end)
+    assert (session.parse_for_duration(None), len(seen)) == (10, 10)
+
+
 def test_records_left_by_an_iteration_come_first_the_next_time(session: Session, actor: Actor) -> None:
     actor.getppid(5)
     for _ in session.records():
@@ -165,6 +177,19 @@ def test_samples_tell_their_fields(session: Session, actor: Actor) -> None:
     told = record.to_dict()
     assert (told["pid"], told["tid"], told["cpu"], told["event"]) == (actor.pid, actor.pid, 0, GETPPID)
     assert told["fields"] in ({"__syscall_nr": 110}, {"__syscall_nr": 173})  # x86-64, and nearly all others
+
+
+def test_the_frames_of_a_sample_lie_in_the_kernel_or_in_user_space(perf_kernel: Kernel, actor: Actor) -> None:
+    chained = TracepointEvents(GETPPID, callchain=True)
+    with watching(actor).replace_tracepoint_events(chained).build(perf_kernel) as session:
+        session.enable()
+        actor.getppid(1)
+        (sample,) = session.records(duration=0)
+    assert isinstance(sample, Sample)
+    assert sample.frames
+    assert {frame.mode for frame in sample.frames} <= {"kernel", "user"}
+    user = [frame.is_return for frame in sample.frames if frame.mode == "user"]
+    assert user == [False] + [True] * (len(user) - 1)
 
 
 def test_losses_are_counted_whether_or_not_a_record_tells_of_them(session: Session, actor: Actor) -> None:
@@ -195,6 +220,36 @@ def test_highest_fill_and_bytes_are_counted(session: Session, actor: Actor) -> N
     session.parse_all()
     (ring,) = session.statistics().rings
     assert (ring.highest_fill, ring.bytes, ring.records) == (10 * SAMPLE_BYTES, 12 * SAMPLE_BYTES, 12)
+
+
+def test_what_lies_in_the_ring_now_is_told_and_left_there(session: Session, actor: Actor) -> None:
+    fills = []
+    for calls in (0, 10, 2):
+        actor.getppid(calls)
+        fills.append(session.statistics().rings[0].fill)
+    assert fills == [0, 10 * SAMPLE_BYTES, 12 * SAMPLE_BYTES]
+    assert session.parse_all() == 12
+    assert session.statistics().rings[0].fill == 0
+
+
+def test_to_ask_for_the_fill_takes_no_wakeup(session: Session, actor: Actor) -> None:
+    session.next_batch(timeout=0)
+    actor.getppid(30)
+    assert session.statistics().rings[0].fill == 30 * SAMPLE_BYTES
+    assert next_batch(session).reason is Reason.WAKEUP
+
+
+def test_the_fill_of_a_closed_ring_is_what_nobody_read(session: Session, actor: Actor) -> None:
+    actor.getppid(3)
+    session.close()
+    assert session.statistics().rings[0].fill == 3 * SAMPLE_BYTES
+
+
+def test_a_head_that_makes_no_sense_is_no_fill(session: Session) -> None:
+    (ring,) = session.rings
+    assert ring.mapping is not None
+    ring.mapping.store_u64(1024, 1 << 40)  # k3: the kernel keeps its own head
+    assert session.statistics().rings[0].fill == 0
 
 
 def test_bytes_that_nobody_read_are_counted_at_close(perf_kernel: Kernel, actor: Actor) -> None:
@@ -344,6 +399,17 @@ def test_the_environment_holds_the_target(session: Session, actor: Actor) -> Non
     assert {"comm", "mmap2"} == {record.kind for record in found}
 
 
+def test_the_environment_without_mappings_is_names(session: Session) -> None:
+    assert {record.kind for record in session.environment(mappings=False)} == {"comm"}
+
+
+def test_callbacks_can_have_the_names_alone(session: Session, actor: Actor) -> None:
+    named: list[Record] = []
+    session.on("*", named.append)
+    assert session.capture_environment(mappings=False) == len(named) > 0
+    assert kinds(named) == {"comm": len(named)}
+
+
 # Ends: of targets, of the session, of the process.
 
 
@@ -387,6 +453,13 @@ def test_close_is_idempotent_and_reading_says_closed(session: Session) -> None:
     for read in (session.next_batch, session.parse_all, session.batches, session.records, session.perf_fds):
         with pytest.raises(SessionClosed):
             read()
+
+
+def test_a_closed_session_can_be_stopped_but_not_flushed(session: Session) -> None:
+    session.close()
+    session.stop()
+    with pytest.raises(SessionClosed):
+        session.flush()
 
 
 def test_a_second_reader_is_refused(session: Session, actor: Actor) -> None:

@@ -91,6 +91,46 @@ def test_a_latency_bound_delivers_what_lies_below_the_watermark(session: Session
     run(main)
 
 
+def test_a_duration_ends_the_stream_with_what_lies_below_the_watermark(
+    session: Session, actor: Actor, run: Run
+) -> None:
+    async def main() -> None:
+        stream = session.stream(duration=0.05)
+        actor.getppid(1)
+        first = await upcoming(stream)
+        actor.getppid(2)
+        rest = [(batch.reason, len(batch)) async for batch in stream]
+        assert (len(first), rest) == (1, [(Reason.TIMEOUT, 2)])
+
+    run(main)
+
+
+def test_a_duration_ends_a_stream_that_is_always_woken(perf_arm: Arm, actor: Actor, run: Run) -> None:
+    async def main() -> None:
+        with watching(actor, watermark=1).build(perf_arm.kernel) as session:
+            session.enable()
+            actor.getppid(1)
+            async for _ in session.stream(duration=0.0005):
+                actor.getppid(1)
+
+    run(main)
+
+
+def test_a_flush_does_not_end_a_stream_with_a_duration(session: Session, actor: Actor, run: Run) -> None:
+    async def main() -> None:
+        session.flush()
+        reasons = [batch.reason async for batch in session.stream(duration=0.01)]
+        assert reasons == [Reason.FLUSH]
+
+    run(main)
+
+
+@pytest.mark.parametrize("duration", [-1.0, float("nan")])
+def test_a_duration_that_makes_no_sense_is_refused_at_once(session: Session, duration: float) -> None:
+    with pytest.raises(ValueError, match=f"duration is {duration}"):
+        session.stream(duration=duration)
+
+
 def test_stop_ends_the_stream_with_all_data(session: Session, actor: Actor, run: Run) -> None:
     async def main() -> None:
         actor.getppid(7)

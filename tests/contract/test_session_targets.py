@@ -17,7 +17,7 @@ def kernel() -> SimKernel:
 
 def test_a_tracepoint_is_added_for_the_targets_that_are_left(kernel: SimKernel) -> None:
     gone, left = kernel.actor(), kernel.actor()
-    builder = SessionBuilder().with_target_pid(gone.pid).with_target_pid(left.pid).with_page_count(4)
+    builder = SessionBuilder().with_target_pid(gone.pid, left.pid).with_page_count(4)
     with builder.with_tracepoint_events(TracepointEvents(GETPPID)).build(kernel) as session:
         gone.exit()
         session.enable()

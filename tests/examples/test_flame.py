@@ -12,9 +12,8 @@ import pytest
 
 from examples.flame import Profile, main
 from examples.symbols import Symbols
-from perfring import Kernel, ProfilingEvents, Record, Sample, SessionBuilder, abi
+from perfring import Comm, Fork, Kernel, Mmap2, ProfilingEvents, Record, Sample, SessionBuilder, abi
 from perfring.layout import EventLayout
-from perfring.sideband import Comm, Fork, Mmap2
 from simkernel import SimKernel
 from simkernel.contract.arm import Arm
 from simkernel.tasks import Spend

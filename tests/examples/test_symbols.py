@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from examples.symbols import KERNEL, PERF_MAP, Place, Symbols
-from perfring.sideband import Mmap2
+from perfring import Mmap2
 
 PID = 7
 SOURCE = "int near(int x) { return x + 1; }\nint far(int x) { return x * 3; }\n"

@@ -13,8 +13,7 @@ import pytest
 
 import simkernel.aio
 from examples.syscalls import Calls, call_name, main
-from perfring import Record, Sample, SessionBuilder, TracepointEvents
-from perfring.sideband import Comm, Fork, Lost
+from perfring import Comm, Fork, Lost, Record, Sample, SessionBuilder, TracepointEvents
 from simkernel import SimKernel
 from simkernel.contract.arm import Arm, SimArm
 from tests.examples._turns import in_turn

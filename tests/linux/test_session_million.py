@@ -43,7 +43,7 @@ def by_asyncio(session: Session) -> int:
 def by_parse(session: Session) -> int:
     samples: list[Record] = []
     session.on("sample", samples.append)
-    session.parse_until(lambda: False)  # until it is stopped
+    session.parse_for_duration(None)
     return len(samples)
 
 

@@ -69,6 +69,19 @@ def test_close_ends_an_iteration_in_another_thread_quietly(kernel: LinuxKernel, 
     assert (got, thread.is_alive()) == ([1], False)
 
 
+def test_a_forked_child_cannot_stop_what_its_parent_records(session: Session, actor: LinuxActor) -> None:
+    pid = os.fork()
+    if pid == 0:
+        try:
+            session.stop()
+        except ForkedSession:
+            os._exit(0)
+        os._exit(1)
+    _, status = os.waitpid(pid, 0)
+    actor.getppid(2)
+    assert (os.waitstatus_to_exitcode(status), session.parse_all()) == (0, 2)
+
+
 def test_a_forked_child_is_refused_and_its_close_leaves_the_parent_recording(
     session: Session, actor: LinuxActor
 ) -> None:

@@ -264,6 +264,15 @@ class TakesAnEmptyWakeupForTheEnd(Right):
         return found if first else found or None
 
 
+class TakesATimeoutForTheEnd(Right):
+    """Nothing came in time: so nothing will."""
+
+    def read(self, timeout: float | None) -> Sequence[tuple[int, bytes]] | None:
+        first = self.look_again
+        found = super().read(timeout)
+        return found if first or timeout is None else found or None
+
+
 class SleepsOnAfterTheTimeout(Right):
     """Looks into the rings only when a descriptor was reported."""
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import configparser
+import fnmatch
+import re
 import shutil
 import subprocess
 import sys
@@ -88,3 +91,13 @@ def test_who_may_not_install_chromium_is_told_that_its_tests_are_skipped(tools: 
     assert done.returncode == 0
     assert "no chromium" in done.stdout
     assert "its tests will be skipped" in done.stdout
+
+
+@pytest.mark.parametrize("page", ["tests/README.md", "docs/perfdata.md", "docs/howto/columns.md"])
+def test_what_a_page_says_of_the_environment_holds_under_tox(page: str) -> None:
+    tox = configparser.ConfigParser(interpolation=None)
+    tox.read(ROOT / "tox.ini")
+    passed = tox["testenv"]["pass_env"].split()
+    told = set(re.findall(r"\b(?:PERFRING|HYPOTHESIS)_[A-Z_]+", (ROOT / page).read_text()))
+    assert told
+    assert not [name for name in told if not any(fnmatch.fnmatch(name, pattern) for pattern in passed)]

@@ -51,7 +51,11 @@ FOUND_BY: dict[type[consumers.Right], tuple[str, tuple[str, ...]]] = {
     consumers.WaitsInNestedEpoll: ("wakeup_during_the_wait", (*WAKING, "close_during", "header_", "data_of_")),
     consumers.ForgetsToRearm: ("wakeup_between_two_waits", WAKING),
     consumers.PollsInALoop: ("wakeup_during_the_wait", (*WAKING, "close_during", "header_", "data_of_")),
-    consumers.TakesAnEmptyWakeupForTheEnd: ("wakeup_of_an_empty_ring", ("records_after_a_loss", "end_of_one")),
+    consumers.TakesAnEmptyWakeupForTheEnd: (
+        "wakeup_of_an_empty_ring",
+        ("timeout_with", "records_after_a_loss", "end_of_one"),
+    ),
+    consumers.TakesATimeoutForTheEnd: ("timeout_with_nothing_to_read", ()),
     consumers.SleepsOnAfterTheTimeout: ("timeout_drains_below_the_watermark", ()),
     consumers.NobodyCanWakeIt: ("close_during_the_wait", ("loss_", "events_that", "close_leaves")),
     consumers.TakesAnyWatermark: ("watermark_that_can_never_be_passed[0]", ("watermark_that_can_never",)),

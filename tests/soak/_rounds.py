@@ -140,8 +140,7 @@ def _ender(life: Life, session: Session) -> threading.Thread:
 
     def end() -> None:
         if life.ending == "stop":
-            with suppress(SessionClosed):  # it has ended by itself, and was closed
-                session.stop()
+            session.stop()
         if life.ending == "close":
             session.close()
 
@@ -153,7 +152,7 @@ def _ender(life: Life, session: Session) -> threading.Thread:
 def _read(life: Life, session: Session) -> None:
     if life.reading == "callbacks" and life.ending == "exit" and not life.columns:
         session.on("sample", lambda sample: life.times.append(sample.time or 0))
-        session.parse_until(lambda: False)
+        session.parse_for_duration(None)
         life.delivered = len(life.times)
         return
     for batch in _batches(life, session):

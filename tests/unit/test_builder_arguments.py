@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
@@ -12,7 +12,7 @@ from perfring.builder import SessionBuilder
 from perfring.events import KernelEvents, ProfilingEvents
 from tests.unit._planning import fixed_tracepoint, planning_kernel
 
-Setter = Callable[[Any], SessionBuilder]
+Setter = Callable[..., SessionBuilder]
 INTS: dict[str, tuple[Setter, int]] = {
     "page_count": (SessionBuilder().with_page_count, 1),
     "pid": (SessionBuilder().with_target_pid, 1),
@@ -112,6 +112,22 @@ def test_targets_are_sorted_and_counted_once() -> None:
     builder = fixed_tracepoint().with_target_cpu(1).with_target_cpu(0).with_target_cpu(1)
     plan = builder.with_target_pid(9).with_target_pid(7).with_target_pid(9).plan(planning_kernel())
     assert (plan.cpus, plan.pids) == ((0, 1), (7, 9))
+
+
+def test_several_targets_are_given_at_once() -> None:
+    plan = fixed_tracepoint().with_target_pid(9, 7).with_target_cpu(1, 0).plan(planning_kernel())
+    assert (plan.cpus, plan.pids) == ((0, 1), (7, 9))
+
+
+@pytest.mark.parametrize("name", ["pid", "cpu"])
+def test_each_of_several_targets_is_checked(name: str) -> None:
+    with pytest.raises(ValueError, match=f"^{name} is -5"):
+        INTS[name][0](3, -5)
+
+
+def test_no_more_targets_leave_those_that_are_there() -> None:
+    builder = fixed_tracepoint().with_target_pid(7).with_target_cpu(1)
+    assert builder.with_target_pid().with_target_cpu() == builder
 
 
 def test_no_target_means_the_whole_machine() -> None:

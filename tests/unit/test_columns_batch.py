@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import pytest
@@ -247,6 +248,19 @@ def test_one_ring_that_was_taken_and_not_handed_over_comes_again() -> None:
 
 
 # Columns, one by one.
+
+
+@pytest.mark.parametrize("key", [0, ("plain", "pid")])
+def test_columns_are_by_name_and_not_by_place(key: Any) -> None:
+    with pytest.raises(TypeError, match="by name; this one has 'plain', 'chained', 'comm'"):
+        two_rings().columns[key]
+
+
+def test_columns_that_did_not_come_are_told_with_those_that_did() -> None:
+    told = r"no columns 'plian'; it has 'plain', 'chained', 'comm'\. .* columns\.get\('plian'\)"
+    with pytest.raises(KeyError, match=told):
+        two_rings().columns["plian"]
+    assert two_rings().columns.get("plian") is None
 
 
 def test_columns_tell_their_names_length_and_kind() -> None:

@@ -47,9 +47,14 @@ def _processes(fs: FakeFilesystem) -> None:
 
 
 def captured(
-    pids: Iterable[int] | None = (41,), *, all_mappings: bool = False, kernel: Kernel | None = None
+    pids: Iterable[int] | None = (41,),
+    *,
+    mappings: bool = True,
+    all_mappings: bool = False,
+    kernel: Kernel | None = None,
 ) -> list[Comm | Mmap2]:
-    return list(environment.capture(kernel or file_kernel(), pids, time=50, all_mappings=all_mappings))
+    asked = environment.capture(kernel or file_kernel(), pids, time=50, mappings=mappings, all_mappings=all_mappings)
+    return list(asked)
 
 
 def named(records: list[Comm | Mmap2]) -> list[tuple[int | None, str]]:
@@ -76,6 +81,15 @@ def test_the_records_are_marked() -> None:
 def test_mappings_without_code_come_when_asked_for() -> None:
     data = [record for record in captured(all_mappings=True) if isinstance(record, Mmap2) and record.data]
     assert [(record.filename, record.prot, record.flags) for record in data] == [("/memfd:x (deleted)", 3, 1)]
+
+
+def test_names_come_alone_when_no_mappings_are_asked_for() -> None:
+    assert named(captured(mappings=False)) == [(41, "main"), (42, "worker")]
+
+
+def test_all_of_no_mappings_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="all_mappings is True, but mappings is False"):
+        environment.capture(file_kernel(), (41,), mappings=False, all_mappings=True)
 
 
 def test_without_pids_all_processes_are_told() -> None:
@@ -119,6 +133,10 @@ def test_mappings_of_others_are_left_out_among_all() -> None:
 def test_mappings_of_others_are_an_error_for_a_named_process() -> None:
     with pytest.raises(PermissionError):
         captured(kernel=Forbidding())  # type: ignore[arg-type]
+
+
+def test_names_of_others_may_be_read_where_their_mappings_may_not() -> None:
+    assert named(captured(mappings=False, kernel=Forbidding())) == [(41, "main"), (42, "worker")]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("pid", [0, -1])

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from perfring import abi
 from perfring.abi import PerfEventAttr
 from perfring.decoding import Decoder
 from perfring.errors import BadRecord, RawDataError
-from perfring.fields import Branch, Count, Registers, UserStack, WeightParts, parse_read
+from perfring.fields import Branch, Count, Frame, Registers, UserStack, WeightParts, frames_of, parse_read
 from perfring.layout import EventLayout
 from perfring.records import Sample
 from perfring.tracepoint import TracepointFormat, parse_format
@@ -298,3 +299,48 @@ def test_every_read_format_reads_what_was_written(read_format: int) -> None:
 def test_counts_of_the_wrong_length_are_refused(read_format: int, data: bytes) -> None:
     with pytest.raises(ValueError, match=r"calls for|do not fit|no room"):
         parse_read(read_format, data)
+
+
+# Call chains.
+
+
+def test_frames_are_the_call_chain_without_its_marks() -> None:
+    chain = (abi.PERF_CONTEXT_KERNEL, 0x10, 0x20, abi.PERF_CONTEXT_USER, 0x100, 0x200)
+    assert [*frames_of(chain)] == [
+        Frame(0x10, "kernel", is_return=False),
+        Frame(0x20, "kernel", is_return=True),
+        Frame(0x100, "user", is_return=False),
+        Frame(0x200, "user", is_return=True),
+    ]
+
+
+def test_a_return_address_is_looked_up_before_itself() -> None:
+    assert [frame.call_site for frame in frames_of((abi.PERF_CONTEXT_USER, 0x100, 0x200))] == [0x100, 0x1FF]
+
+
+@pytest.mark.parametrize(
+    ("mark", "mode"),
+    [
+        (abi.PERF_CONTEXT_HV, "hypervisor"),
+        (abi.PERF_CONTEXT_GUEST, "guest"),
+        (abi.PERF_CONTEXT_GUEST_KERNEL, "guest_kernel"),
+        (abi.PERF_CONTEXT_GUEST_USER, "guest_user"),
+        (abi.PERF_CONTEXT_MAX, "unknown"),
+    ],
+)
+def test_each_mark_has_a_word(mark: int, mode: str) -> None:
+    assert [*frames_of((mark, 5))] == [Frame(5, mode, is_return=False)]
+
+
+def test_the_number_of_a_deferred_chain_is_no_frame() -> None:
+    chain = (abi.PERF_CONTEXT_KERNEL, 0x10, abi.PERF_CONTEXT_USER_DEFERRED, 7)
+    assert [*frames_of(chain)] == [Frame(0x10, "kernel", is_return=False)]
+
+
+def test_a_sample_has_the_frames_of_its_call_chain() -> None:
+    made = decode(asking_for(abi.PERF_SAMPLE_CALLCHAIN), {"callchain": (abi.PERF_CONTEXT_USER, 5)})
+    assert made.frames == (Frame(5, "user", is_return=False),)
+
+
+def test_a_sample_without_a_call_chain_has_no_frames() -> None:
+    assert decode(PLAIN, {}).frames is None

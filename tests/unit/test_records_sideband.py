@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
+import perfring
 from perfring.decoding import Decoder
 from perfring.errors import BadRecord
 from perfring.fields import Namespace
-from perfring.records import Record
+from perfring.records import Record, Sample
 from perfring.sideband import (
     RECORD_CLASSES,
     Comm,
@@ -83,6 +84,12 @@ CASES: list[tuple[int, str, bytes, dict[str, Any]]] = [
     ),
     (21, "aux_output_hw_id", u64(9), {"hw_id": 9}),
 ]
+
+
+def test_every_class_of_records_is_a_name_of_the_package() -> None:
+    for made in (Record, Sample, SideBand, UnknownRecord, *RECORD_CLASSES.values()):
+        assert getattr(perfring, made.__name__) is made
+        assert made.__name__ in perfring.__all__
 
 
 @pytest.mark.parametrize(("record_type", "kind", "payload", "expected"), CASES, ids=[case[1] for case in CASES])

@@ -18,10 +18,7 @@ class Adapted:
 
     def __init__(self, setup: ConsumerSetup) -> None:
         builder = SessionBuilder().with_page_count(setup.pages).with_wakeup_watermark(setup.watermark)
-        for cpu in setup.cpus:
-            builder = builder.with_target_cpu(cpu)
-        for pid in setup.pids:
-            builder = builder.with_target_pid(pid)
+        builder = builder.with_target_cpu(*setup.cpus).with_target_pid(*setup.pids)
         self.session = builder.with_event(setup.attr).build(setup.kernel)
         self.session.on_error(lambda *_: None)  # the suite plants records that make no sense
         self.collector = Collector(self.session)

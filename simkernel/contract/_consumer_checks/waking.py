@@ -76,6 +76,20 @@ def wakeup_of_an_empty_ring(stage: Stage) -> None:
     stage.collect(words)
 
 
+@consumer_check("K7")
+def timeout_with_nothing_to_read(stage: Stage) -> None:
+    """The time is over three times, and nothing has come; then something does."""
+    stage.start()
+    words = (
+        "a timeout is no end: return nothing, an empty list, and None only when nothing will ever come, for below the "
+        "watermark nobody is woken, and the next record may come at any time (K7)"
+    )
+    for _ in range(3):
+        require(stage.read(words, timeout=0.25), words)
+    stage.produce_later(0.01, _CROSSING)
+    stage.collect(words)
+
+
 @consumer_check("K14")
 def waiting_without_spinning(stage: Stage) -> None:
     """A virtual second passes in which nothing happens."""

@@ -25,7 +25,7 @@ def main() -> int:
         timer.start()
         while collector.read() is not None:
             pass
-        timer.join()
+        timer.cancel()  # when it was something else that ended us
         for pid, times in collector.calls.most_common(5):
             print(f"{times:8} pid {pid}")
         print(f"{collector.calls.total()} counted, {collector.lost} lost")

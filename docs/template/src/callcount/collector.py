@@ -35,10 +35,9 @@ def collector_of(
         SessionBuilder()
         .with_page_count(pages)
         .with_wakeup_watermark(watermark)
+        .with_target_pid(*pids)
         .with_tracepoint_events(TracepointEvents(tracepoint))
     )
-    for pid in pids:
-        builder = builder.with_target_pid(pid)
     return Collector(builder.build(kernel))
 
 
