@@ -12,10 +12,8 @@ Example::
 from __future__ import annotations
 
 import signal
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
-
-from perfring.errors import SessionClosed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,8 +44,7 @@ def stop_on_signals(session: Session, *, signals: tuple[int, ...] = (signal.SIGI
         if asked:
             raise KeyboardInterrupt
         asked.append(number)
-        with suppress(SessionClosed):  # nothing is left to stop
-            session.stop()
+        session.stop()
 
     before = {number: signal.getsignal(number) for number in signals}
     try:

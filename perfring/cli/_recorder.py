@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +17,7 @@ from perfring.cli._output import DATA_SUFFIX, JsonWriter, LineWriter, Output
 from perfring.cli._parquet_path import PARQUET_SUFFIX
 from perfring.cli._tally import Tally
 from perfring.command import Command
-from perfring.errors import CommandNotStarted, SessionClosed
+from perfring.errors import CommandNotStarted
 from perfring.plan import COLUMN_DRAIN_BUDGET
 from perfring.session import Session
 from perfring.stopping import stop_on_signals
@@ -118,7 +118,7 @@ class Recorder:
         """Starts what is recorded; arranges for the end."""
         if command is not None:
             command.release()
-            command.on_exit(lambda: _stop(session))
+            command.on_exit(session.stop)
         else:
             session.enable()
         if self._choices.duration is not None:
@@ -129,7 +129,7 @@ class Recorder:
 
     def _expire(self, session: Session) -> None:
         self._expired = True
-        _stop(session)
+        session.stop()
 
     def _read(self, session: Session, tally: Tally, writer: Writer) -> None:
         tally.begin()
@@ -182,8 +182,3 @@ def _console(*, stderr: bool) -> Console:
 def _has_colour() -> bool:
     console = _console(stderr=False)
     return console.is_terminal and not console.no_color and console.color_system is not None
-
-
-def _stop(session: Session) -> None:
-    with suppress(SessionClosed):  # it has ended by itself
-        session.stop()
