@@ -44,8 +44,8 @@ class PerfDataRecorder:
     ::
 
         with PerfDataRecorder(session, kernel, "out.data") as recorder:
-            session.enable()
             recorder.write_kernel()
+            session.enable()
             recorder.write_environment()
             for batch in session.batches(duration=10):
                 recorder.write(batch)

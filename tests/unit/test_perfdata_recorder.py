@@ -28,8 +28,8 @@ def recorded(kernel: SimKernel, session: Session, path: Path, *, seconds: float 
     """What was delivered while a file was written."""
     delivered: list[Record] = []
     with PerfDataRecorder(session, kernel, str(path), command=("x",)) as recorder:
-        session.enable()
         recorder.write_kernel()
+        session.enable()
         recorder.write_environment()
         for batch in session.batches(duration=seconds):
             recorder.write(batch)
