@@ -274,6 +274,8 @@ class TracepointEvents:
         user_callchain: bool = True,
         kernel_callchain: bool = True,
         ip: bool = False,
+        cpu: bool = False,
+        period: bool = False,
         user_regs: int = 0,
         user_stack: int = 0,
     ) -> None:
@@ -282,6 +284,8 @@ class TracepointEvents:
             user_callchain=user_callchain,
             kernel_callchain=kernel_callchain,
             ip=ip,
+            cpu=cpu,
+            period=period,
             user_regs=user_regs,
             user_stack=user_stack,
         )

@@ -104,9 +104,10 @@ def record(
         watermark=watermark,
         wakeup_events=wakeup_events,
         max_latency=max_latency,
+        for_perf=output is not None and output.endswith(DATA_SUFFIX),
         command=command or [],
     )
-    if json and output is not None and output.endswith(DATA_SUFFIX):
+    if json and choices.for_perf:
         raise typer.BadParameter(f"--json: {output} is a file for perf, and has no lines; `perfring read` prints them")
     if json and output is not None and output.endswith(PARQUET_SUFFIX):
         raise typer.BadParameter(f"--json: {output} is a table, and has no lines; its metadata holds the summary")

@@ -119,6 +119,22 @@ def test_without_side_band_only_the_events_are_left(made: list[tuple[SessionPlan
     assert [spec.name for spec in _plan(made, "--no-side-band").events] == ["cpu-clock"]
 
 
+@pytest.mark.parametrize(
+    ("event", "added"),
+    [
+        ("cpu-clock", abi.PERF_SAMPLE_CPU | abi.PERF_SAMPLE_PERIOD),
+        ("context-switches", abi.PERF_SAMPLE_CPU),
+        ("instructions", abi.PERF_SAMPLE_CPU | abi.PERF_SAMPLE_PERIOD),
+        ("cpu-migrations", abi.PERF_SAMPLE_CPU),
+    ],
+)
+def test_a_sample_for_perf_has_its_cpu_and_what_it_stands_for(
+    made: list[tuple[SessionPlan, Choices]], event: str, added: int
+) -> None:
+    plain, for_perf = (_plan(made, f"-e {event} {words}").events[-1].attr for words in ("", "-o x.data"))
+    assert plain.sample_type | added == for_perf.sample_type != plain.sample_type
+
+
 def test_a_terminal_user_waits_a_second_at_most_unless_told_otherwise(
     made: list[tuple[SessionPlan, Choices]],
 ) -> None:
