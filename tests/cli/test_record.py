@@ -16,7 +16,7 @@ from perfring.cli import main, record
 from perfring.cli._choices import Choices
 from perfring.cli._json import JsonLines
 from perfring.cli._lines import Lines, Names, printable
-from perfring.cli._output import Output
+from perfring.cli._output import JsonWriter, Output
 from perfring.kernel import Kernel
 from perfring.layout import EventLayout
 from perfring.linux import LinuxKernel
@@ -24,7 +24,10 @@ from perfring.plan import SessionPlan
 from perfring.records import Record, Sample
 from perfring.sideband import Comm, Exit, Fork, Lost, Mmap2
 from perfring.tracepoint import parse_format
+from simkernel.workload import constant
 from tests.unit._opening import PaperKernel
+from tests.unit._simulated import machine, watching
+from tests.unit.test_perfdata_writer import files_of_at_most
 
 FORMAT = """name: sys_enter_getppid
 ID: 5
@@ -266,3 +269,28 @@ def test_a_file_that_cannot_grow_keeps_whole_lines_and_is_named(tmp_path: Path) 
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert (caught.value.filename, path.read_text()) == (str(path), "123456789\n" * 2)
+
+
+def test_a_disk_that_fills_up_ends_the_recording_and_what_is_missing_is_counted(tmp_path: Path) -> None:
+    kernel, path = machine(cpus=1), tmp_path / "out.jsonl"
+    kernel.spawn(constant(10_000, count=200), cpu=0)
+    with watching(pages=4, watermark=2048).build(kernel) as session, Output(str(path)) as output:
+        writer = JsonWriter(output)
+        writer.begin(session, environment=False)
+        session.enable()
+        with files_of_at_most(5000):
+            for batch in session.batches():  # ends by itself
+                writer.write(batch)
+            writer.finish({})
+    lines = path.read_text().splitlines()
+    assert all(json.loads(line)["kind"] == "sample" for line in lines)
+    assert (
+        f"{len(lines)} records are in the file, and {session.statistics().records - len(lines)} are not"
+        in writer.failure
+    )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a disk that is full")
+def test_where_nothing_stays_a_refused_write_is_an_error() -> None:
+    with Output("/dev/full") as output, pytest.raises(OSError, match="No space left"):
+        JsonWriter(output).write([Lost(lost=1)])
