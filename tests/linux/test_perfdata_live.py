@@ -254,6 +254,16 @@ def test_perfring_counts_what_perf_script_prints(tmp_path: Path, words: tuple[st
     assert (summary["bad_records"], summary["problems"], summary["late"]) == (0, [], 0)
 
 
+def test_a_pipe_from_perf_is_read() -> None:
+    program = shutil.which("perf") or pytest.skip("perf is not installed: apt install linux-perf")
+    argv = [program, "record", "-q", "-o", "-", "-e", GETPPID, "--", *COMMAND]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as recorder:
+        said = perfring("read", "-", "--json", stdin=recorder.stdout)
+    summary = json.loads(said.splitlines()[-1])["summary"]
+    assert summary["events"][GETPPID]["sample"] + summary["lost"] >= 20000
+    assert summary["bad_records"] == 0
+
+
 def test_a_group_has_one_record_for_what_perf_prints_of_each_member(tmp_path: Path) -> None:
     path = tmp_path / "perf.data"
     perf("record", "-q", "-o", str(path), "-e", "{cpu-clock,page-faults}:S", "--", *COMMAND)
