@@ -140,6 +140,16 @@ def test_a_terminal_gets_the_last_page_when_it_is_over(kernel: SimKernel, monkey
     assert shown.rstrip().endswith("The watermark does well.")
 
 
+def test_a_terminal_is_not_empty_while_the_first_interval_runs(
+    kernel: SimKernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    console = Console(force_terminal=True, width=100, height=30, record=True, highlight=False)
+    monkeypatch.setattr("perfring.cli._top_run.Console", lambda **_: console)
+    monkeypatch.setattr(Monitor, "_watch", lambda *_: None)
+    assert main(["top", *GETPPID.split(), "--interval", "100"]) == 0
+    assert "the first interval runs  (Ctrl-C ends)" in console.export_text()
+
+
 def test_the_processes_own_time_is_nothing_beside_virtual_time(intervals: Intervals) -> None:
     assert intervals("--once --interval 0.01")[0]["busy"] is None
 
