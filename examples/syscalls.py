@@ -135,7 +135,7 @@ def main(argv: list[str] | None = None, *, kernel: Kernel | None = None, run: An
     parser.add_argument("--json", action="store_true", help="everything as JSON at the end")
     args = parser.parse_args(argv)
     try:
-        if args.duration is not None and args.duration < 0:
+        if args.duration is not None and not args.duration >= 0:  # nan, too
             raise ValueError(f"duration is {args.duration}: it must be a number of seconds, 0 or more")
         run(watch(args, kernel or LinuxKernel()))
     except (PerfringError, ValueError) as error:  # not permitted, no such process, no such tracepoint: the text says it
