@@ -82,6 +82,8 @@ def record(
         for_perf=output is not None and output.endswith(DATA_SUFFIX),
         command=command or [],
     )
+    if output == "":
+        raise typer.BadParameter("-o is '': name a file, or - for standard output")
     if json and choices.for_perf:
         raise typer.BadParameter(f"--json: {output} is a file for perf, and has no lines; `perfring read` prints them")
     if json and output is not None and output.endswith(PARQUET_SUFFIX):

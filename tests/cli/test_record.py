@@ -77,6 +77,7 @@ def _sample(layout: EventLayout, **values: Any) -> Sample:
         ("-e a:b,c:d --filter x", "a:b, c:d"),
         ("-e a:b --filter x --filter y", "'y'"),
         ("--json -o x.data", "x.data is a file for perf"),
+        ("--output=", "-o is ''"),
     ],
 )
 def test_wrong_usage_is_refused_with_the_value(
