@@ -90,7 +90,23 @@ def record(
         raise typer.BadParameter(f"--json: {output} is a table, and has no lines; its metadata holds the summary")
     kernel = _this_kernel()
     plan = checked_plan(choices, kernel)
+    _refuse_missing(choices.command)
     raise typer.Exit(Recorder(kernel, plan, choices, json=json, path=output).run())
+
+
+def _refuse_missing(command: list[str]) -> None:
+    """Before any file is opened: that of an earlier recording is not emptied for a typing error."""
+    import errno
+    import os
+    import shutil
+
+    from perfring.cli._advice import of_command
+    from perfring.errors import CommandNotStarted
+
+    if command and shutil.which(command[0]) is None:
+        error = CommandNotStarted(errno.EACCES if os.path.exists(command[0]) else errno.ENOENT, command[0])
+        typer.echo(f"perfring: {of_command(error)}", err=True)
+        raise typer.Exit(error.status)
 
 
 def _this_kernel() -> Kernel:

@@ -168,6 +168,23 @@ def test_a_stall_that_nothing_bounds_is_warned_of(
     assert capsys.readouterr().err.startswith("perfring: warning: a wakeup watermark of 4095 bytes")
 
 
+@pytest.mark.parametrize("suffix", ["data", "parquet", "jsonl"])
+@pytest.mark.parametrize(("command", "status"), [("no-such-command", 127), ("/", 126)])
+def test_an_earlier_recording_is_not_emptied_for_a_command_that_is_not_there(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    suffix: str,
+    command: str,
+    status: int,
+) -> None:
+    monkeypatch.setattr(record, "_this_kernel", PaperKernel)
+    kept = tmp_path / f"kept.{suffix}"
+    kept.write_text("precious")
+    assert main(["record", "-o", str(kept), "--", command]) == status
+    assert (kept.read_text(), capsys.readouterr().err.split(":")[:2]) == ("precious", ["perfring", f" {command}"])
+
+
 # Lines of JSON.
 
 
