@@ -6,6 +6,8 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
+import typer
+
 from perfring.errors import SessionClosed
 from perfring.perfdata import PerfDataRecorder
 
@@ -70,6 +72,12 @@ class DataWriter:
         """The names and mappings of what runs already: perf finds no symbols without. A command tells of itself."""
         if environment or not self._choices.command:
             self._recorder.write_environment()
+            for pid in self._recorder.hidden:
+                typer.echo(
+                    f"perfring: the mappings of process {pid} may not be read, and perf will find no names for its "
+                    "addresses: run as root, or with CAP_SYS_PTRACE",
+                    err=True,
+                )
         return self._recorder.synthesized
 
     def write(self, records: Sequence[Record]) -> None:

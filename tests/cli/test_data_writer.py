@@ -13,6 +13,7 @@ from perfring.session import Session
 from perfring.sideband import Mmap
 from simkernel import SimKernel
 from tests.unit._simulated import watching
+from tests.unit.test_perfdata_recorder import Hidden
 
 KALLSYMS = b"""\
 ffffffff81000000 T _stext
@@ -58,3 +59,14 @@ def test_of_user_space_alone_nothing_is_said_of_the_kernel(
 ) -> None:
     with session, DataWriter(session, kernel, str(tmp_path / "x.data"), Choices(user_only=True)):
         assert mapped(tmp_path / "x.data") == []
+
+
+def test_a_target_that_may_not_be_looked_into_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kernel = Hidden(paranoid=-1, capabilities={"CAP_SYS_ADMIN"})
+    actor = kernel.actor(cpu=0)
+    with (
+        watching(actor).build(kernel) as session,
+        DataWriter(session, kernel, str(tmp_path / "x"), Choices()) as writer,
+    ):
+        assert writer.begin(session, environment=False) == 1
+    assert f"the mappings of process {actor.pid} may not be read" in capsys.readouterr().err
