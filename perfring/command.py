@@ -80,12 +80,13 @@ class Command:
             os.close(fd)
 
     def release(self) -> None:
-        """Lets the command begin.
+        """Lets the command begin; one that was killed before, by the Ctrl-C that its group gets, has just ended.
 
         Raises:
             CommandNotStarted: it cannot be executed.
         """
-        os.write(self._go, b"!")
+        with suppress(BrokenPipeError):
+            os.write(self._go, b"!")
         answer = os.read(self._failed, _ERRNO.size)
         if answer:
             self.wait()

@@ -75,8 +75,8 @@ class Recorder:
             session = opened.enter_context(Session(self._kernel, self._plan))
             tally = Tally(session, cpu_seconds_before=cpu_before)
             session.on_error(lambda error, record: tally.note(error))  # noqa: ARG005 - the callback's signature
-            writer = self._writer(opened, session)
             with stop_on_signals(session), self._live(tally):
+                writer = self._writer(opened, session)  # takes its time: whoever loses patience finds whole files
                 try:
                     self._begin(session, command, opened)
                 except CommandNotStarted as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,14 @@ def test_command_that_was_never_released_leaves_nothing(tmp_path: Path) -> None:
     with Command(["/bin/touch", str(tmp_path / "ran")]):
         pass
     assert not (tmp_path / "ran").exists()
+
+
+def test_command_that_was_killed_before_it_was_released_has_ended() -> None:
+    with Command(["/bin/true"]) as command:
+        os.kill(command.pid, signal.SIGKILL)
+        os.waitid(os.P_PID, command.pid, os.WEXITED | os.WNOWAIT)
+        command.release()
+        assert command.wait() == 128 + signal.SIGKILL
 
 
 def test_command_gets_the_signals_that_python_ignores() -> None:
