@@ -11,7 +11,7 @@ Example::
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, Unpack
 
 from perfring import abi, tracefs
@@ -197,6 +197,13 @@ class HardPageFaultEvents(Sampling):
         return (EventSpec(name="major-faults", kind=self.kind, attr=attr),)
 
 
+_COUNTED = frozenset(f"sched:sched_stat_{what}" for what in ("runtime", "wait", "sleep", "iowait", "blocked"))
+"""Tracepoints whose hit counts nanoseconds (``__perf_count`` in the kernel's trace/events/sched.h), and not 1. Without
+PERF_SAMPLE_PERIOD the kernel makes a period, and a sample, of each nanosecond, until it throttles the event: 400 equal
+samples for a hit, measured on 6.18, and none of what follows in that tick. With it a hit is one sample, and the period
+has the nanoseconds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tracepoint:
     """One tracepoint.
@@ -237,10 +244,11 @@ class Tracepoint:
         attr = abi.PerfEventAttr(
             type=abi.PERF_TYPE_TRACEPOINT, config=found.id, sample_period=1, sample_type=abi.PERF_SAMPLE_RAW
         )
+        sampling = replace(self.sampling, period=True) if self.name in _COUNTED else self.sampling
         return EventSpec(
             name=self.name,
             kind=EventKind.TRACEPOINT,
-            attr=self.sampling.onto(attr),
+            attr=sampling.onto(attr),
             filter=self.filter,
             format=found,
         )
@@ -274,6 +282,8 @@ class TracepointEvents:
         user_callchain: bool = True,
         kernel_callchain: bool = True,
         ip: bool = False,
+        cpu: bool = False,
+        period: bool = False,
         user_regs: int = 0,
         user_stack: int = 0,
     ) -> None:
@@ -282,6 +292,8 @@ class TracepointEvents:
             user_callchain=user_callchain,
             kernel_callchain=kernel_callchain,
             ip=ip,
+            cpu=cpu,
+            period=period,
             user_regs=user_regs,
             user_stack=user_stack,
         )

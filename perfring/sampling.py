@@ -26,6 +26,8 @@ class Sampling:
         user_callchain: whether the chain has the part in user space.
         kernel_callchain: whether it has the part in the kernel.
         ip: the instruction pointer (PERF_SAMPLE_IP).
+        cpu: the CPU once more, in the sample itself (PERF_SAMPLE_CPU): for readers of the bytes, who see no rings.
+        period: how many events, or nanoseconds, the sample stands for (PERF_SAMPLE_PERIOD).
         user_regs: a mask of user registers, as in the architecture's ``asm/perf_regs.h`` (PERF_SAMPLE_REGS_USER).
         user_stack: bytes of the user stack (PERF_SAMPLE_STACK_USER), a multiple of 8 up to 65528.
 
@@ -38,11 +40,13 @@ class Sampling:
     user_callchain: bool = True
     kernel_callchain: bool = True
     ip: bool = False
+    cpu: bool = False
+    period: bool = False
     user_regs: int = 0
     user_stack: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("callchain", "user_callchain", "kernel_callchain", "ip"):
+        for name in ("callchain", "user_callchain", "kernel_callchain", "ip", "cpu", "period"):
             require_bool(name, getattr(self, name))
         require_int("user_regs", self.user_regs, least=0, most=_U64)
         require_int("user_stack", self.user_stack, least=0, most=_LARGEST_USER_STACK)
@@ -58,6 +62,8 @@ class Sampling:
         bits = (
             (abi.PERF_SAMPLE_CALLCHAIN, self.callchain),
             (abi.PERF_SAMPLE_IP, self.ip),
+            (abi.PERF_SAMPLE_CPU, self.cpu),
+            (abi.PERF_SAMPLE_PERIOD, self.period),
             (abi.PERF_SAMPLE_REGS_USER, self.user_regs),
             (abi.PERF_SAMPLE_STACK_USER, self.user_stack),
         )

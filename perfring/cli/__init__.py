@@ -20,7 +20,7 @@ import typer
 from typer.main import get_command
 
 from perfring import __version__
-from perfring.errors import PerfringError
+from perfring.errors import CommandNotStarted, PerfringError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -117,9 +117,12 @@ def _show_error(error: PerfringError | OSError) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from perfring.cli._advice import with_advice
+    from perfring.cli._advice import of_command, with_advice
 
-    text = str(error) if isinstance(error, PerfringError) else with_advice(error)
+    if isinstance(error, CommandNotStarted):
+        text = of_command(error)
+    else:
+        text = str(error) if isinstance(error, PerfringError) else with_advice(error)
     console = Console(stderr=True)
     # A log keeps its lines whole, for grep; a terminal gets them broken between words.
     console.print(

@@ -23,6 +23,7 @@ from perfring.events import (
     SoftPageFaultEvents,
     TracepointEvents,
 )
+from perfring.sampling import Sampling
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +43,7 @@ _WITH_IP: Final = (ProfilingEvents, ContextSwitchEvents, SoftPageFaultEvents, Ha
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choices:
-    """What the command line said; the words are its options."""
+    """What the command line said; the words are its options, but for ``for_perf``: perf will read the samples."""
 
     events: Sequence[str] = ()
     frequency: int | None = None
@@ -58,6 +59,7 @@ class Choices:
     duration: float | None = None
     user_only: bool = False
     environment: bool = False
+    for_perf: bool = False
     command: list[str] = field(default_factory=list)
 
     def plan(self, kernel: Kernel) -> SessionPlan:
@@ -130,6 +132,8 @@ class Choices:
         groups = [_with_ip(group) for group in self._filtered(parsed)]
         if any(isinstance(group, BpfOutputEvents) for group in groups):
             raise ValueError("the event 'bpf-output' needs a BPF map to be put into: that is the library's to do")
+        if self.for_perf:
+            groups = [_for_perf(group) for group in groups]
         if self.side_band and not any(isinstance(group, KernelEvents) for group in groups):
             groups.append(KernelEvents())
         return groups
@@ -183,6 +187,25 @@ def _onto(group: EventGroup, filters: dict[str, str]) -> EventGroup:
     for tracepoint in group.tracepoints:
         made = made.add(tracepoint.name, filter=filters.get(tracepoint.name), sampling=tracepoint.sampling)
     return made
+
+
+def _for_perf(group: EventGroup) -> EventGroup:
+    """With what perf looks for in the sample itself: the CPU, without which `perf sched` dies, and the period.
+
+    Without one `perf report` takes the frequency for the period, and weighs all samples of a counter alike.
+    """
+    if isinstance(group, TracepointEvents):
+        made = TracepointEvents()
+        for tracepoint in group.tracepoints:
+            sampling = replace(tracepoint.sampling, cpu=True)
+            made = made.add(tracepoint.name, filter=tracepoint.filter, sampling=sampling)
+        return made
+    if isinstance(group, CustomEvent):
+        more = abi.PERF_SAMPLE_CPU | (abi.PERF_SAMPLE_PERIOD if group.attr.freq else 0)
+        return CustomEvent(group.attr.copy(sample_type=group.attr.sample_type | more), group.name)
+    if isinstance(group, Sampling):
+        return replace(group, cpu=True, period=isinstance(group, ProfilingEvents))
+    return group
 
 
 def _with_ip(group: EventGroup) -> EventGroup:

@@ -6,6 +6,8 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
+import typer
+
 from perfring.errors import SessionClosed
 from perfring.perfdata import PerfDataRecorder
 
@@ -28,7 +30,7 @@ class DataWriter:
         session: whose rings.
         kernel: the session's.
         path: of the file.
-        choices: what is recorded.
+        choices: what is recorded; of the kernel nothing is said where nothing of it is.
 
     Raises:
         OSError, PerfringError: as `PerfDataRecorder`.
@@ -41,6 +43,13 @@ class DataWriter:
         self._recorder = PerfDataRecorder(session, kernel, path, command=sys.argv)
 
     def __enter__(self) -> Self:
+        """Writes where the kernel's code is. Not later: for as long as that takes nobody would drain the rings."""
+        try:
+            if not self._choices.user_only:
+                self._recorder.write_kernel()
+        except BaseException as error:
+            self._recorder.__exit__(type(error), error, error.__traceback__)
+            raise
         return self
 
     def __exit__(
@@ -60,14 +69,15 @@ class DataWriter:
         )
 
     def begin(self, session: Session, *, environment: bool) -> int:  # noqa: ARG002 - the recorder has the session
-        """Where the kernel is, and the names and mappings of what runs already: perf finds no symbols without.
-
-        A command has just begun, and tells of itself; of the kernel nothing is said where nothing of it is recorded.
-        """
-        if not self._choices.user_only:
-            self._recorder.write_kernel()
+        """The names and mappings of what runs already: perf finds no symbols without. A command tells of itself."""
         if environment or not self._choices.command:
             self._recorder.write_environment()
+            for pid in self._recorder.hidden:
+                typer.echo(
+                    f"perfring: the mappings of process {pid} may not be read, and perf will find no names for its "
+                    "addresses: run as root, or with CAP_SYS_PTRACE",
+                    err=True,
+                )
         return self._recorder.synthesized
 
     def write(self, records: Sequence[Record]) -> None:

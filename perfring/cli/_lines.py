@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Lines", "Names", "printable"]
 
 _HEX: Final = frozenset(("ip", "addr", "phys_addr", "data_src"))
-_SHOWN_APART: Final = frozenset(("stream_id", "fields", "ip", "callchain"))
+_SHOWN_APART: Final = frozenset(("stream_id", "sample_cpu", "fields", "ip", "callchain"))
 _RESET: Final = "\x1b[0m"
 _DIM, _BOLD, _CYAN, _LOUD = "\x1b[2m", "\x1b[1m", "\x1b[36m", "\x1b[1;31m"
 _UNKNOWN: Final = "?"
@@ -141,7 +141,7 @@ def _describe(record: Record) -> str:
         return f"{record.lost} records: the ring was full"
     if isinstance(record, Switch):
         return _switch(record)
-    shown = {name: value for name, value in record.details().items() if name != "stream_id"}
+    shown = {name: value for name, value in record.details().items() if name not in _SHOWN_APART}
     return " ".join(f"{name}={_value(name, value)}" for name, value in shown.items())
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from perfring.cli._json import JsonLines
+from perfring.errors import SessionClosed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +50,10 @@ class Writer(Protocol):
 class _TextWriter:
     """What lines of both kinds share: the environment is written as any batch."""
 
-    failure = ""
+    @property
+    def failure(self) -> str:
+        """Nothing is missing in what was written."""
+        return ""
 
     def begin(self, session: Session, *, environment: bool) -> int:
         """The names and mappings of what runs already, if they were asked for."""
@@ -69,12 +74,16 @@ class Output:
     Args:
         path: the file, made or emptied; None for standard output, which stays open.
 
+    Attributes:
+        kept: the whole lines of the write that failed which are in the file all the same.
+
     Raises:
         OSError: it cannot be opened for writing; ``filename`` is the path.
     """
 
     def __init__(self, path: str | None) -> None:
         self.name = path
+        self.kept = 0
         self._fd = (
             _STDOUT if path is None else os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
         )
@@ -105,26 +114,69 @@ class Output:
             error.filename = self.name or "standard output"
             raise
 
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a file of its own, of which what was written stays."""
+        return self.name is not None and stat.S_ISREG(os.fstat(self._fd).st_mode)
+
     def _cut_back(self, written: bytes) -> None:
-        if written and self.name is not None and stat.S_ISREG(os.fstat(self._fd).st_mode):
+        self.kept = written.count(b"\n")
+        if written and self.is_file:
             torn = len(written) - (written.rfind(b"\n") + 1)
-            os.ftruncate(self._fd, os.lseek(self._fd, 0, os.SEEK_CUR) - torn)
+            os.ftruncate(self._fd, os.lseek(self._fd, -torn, os.SEEK_CUR))
 
 
 class JsonWriter(_TextWriter):
-    """Records as JSON lines, in the schema of `Record.to_dict`."""
+    """Records as JSON lines, in the schema of `Record.to_dict`. Where a disk is full the recording ends."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
         self._lines = JsonLines()
+        self._session: Session | None = None
+        self._refused: OSError | None = None
+        self._written = self._unwritten = 0
+
+    @property
+    def failure(self) -> str:
+        """What the disk refused, and what that means."""
+        if self._refused is None:
+            return ""
+        return (
+            f"{self._output.name}: {self._refused.strerror}: the recording was ended; {self._written:,} records are in "
+            f"the file, and {self._unwritten:,} are not"
+        )
+
+    def begin(self, session: Session, *, environment: bool) -> int:
+        """The names and mappings of what runs already, if they were asked for."""
+        self._session = session
+        return super().begin(session, environment=environment)
 
     def write(self, records: Sequence[Record]) -> None:
-        """Writes them at once; raises as `Output.write`."""
-        self._output.write("".join(map(self._lines.of, records)))
+        """Writes them at once. What a full disk refuses is counted; what is no file raises as `Output.write`."""
+        if self._refused is not None:
+            self._unwritten += len(records)
+        elif self._put("".join(map(self._lines.of, records))):
+            self._written += len(records)
+        else:
+            self._written += self._output.kept
+            self._unwritten += len(records) - self._output.kept
 
     def finish(self, figures: dict[str, Any]) -> None:
-        """The last line."""
-        self._output.write(self._lines.summary(figures))
+        """The last line. It is what a file has no more room for that is not all there."""
+        if self._refused is None:
+            self._put(self._lines.summary(figures))
+
+    def _put(self, text: str) -> bool:
+        """Writes lines, or ends the recording. Returns whether it wrote them all."""
+        try:
+            self._output.write(text)
+        except OSError as error:
+            if self._session is None or not self._output.is_file:
+                raise
+            self._refused = error
+            with suppress(SessionClosed):
+                self._session.stop()
+        return self._refused is None
 
 
 class LineWriter(_TextWriter):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import ExitStack, suppress
+import signal
+import threading
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
@@ -14,7 +16,7 @@ from perfring.errors import SessionClosed, Unsupported
 from perfring.plan import EventKind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from types import TracebackType
 
     import pyarrow as pa
@@ -34,6 +36,7 @@ _OTHERS: Final = "others"
 _KEY: Final = "perfring."
 _REALTIME: Final = 0
 """CLOCK_REALTIME of clock_gettime(2)."""
+_IMPATIENT: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class ParquetWriter:
@@ -153,8 +156,9 @@ class ParquetWriter:
             typer.echo(f"{file.path.name}: {file.written:,} rows")
 
     def _close(self, metadata: dict[str, str]) -> None:
-        for file in self._files.values():
-            file.close(metadata)
+        with _undisturbed():
+            for file in self._files.values():
+                file.close(metadata)
 
     def _open(self, name: str) -> None:
         path = self._paths[name] = ParquetPath(self._names.of(name))
@@ -173,6 +177,21 @@ class ParquetWriter:
                 self._open(name)
             self._files[key] = ParquetFile(self._paths.pop(name), schema, {**self._metadata, _KEY + "table": name})
         return self._files[key]
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Without the signals of somebody who has lost patience: a file whose footer is not written is lost as a whole.
+
+    What waits is bounded, so it takes a second or two. Elsewhere than in the main thread no handler of ours would run.
+    """
+    numbers = _IMPATIENT if threading.current_thread() is threading.main_thread() else ()
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def _require_arrow() -> None:

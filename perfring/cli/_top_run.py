@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from rich.console import Console
 from rich.live import Live
+from rich.text import Text
 
 from perfring.cli._top_meter import Meter, awake_seconds
 from perfring.cli._top_screen import Screen
@@ -182,6 +183,8 @@ class _Live:
 
     def __enter__(self) -> Self:
         self._live.__enter__()
+        # Until the first interval is over, which may be long, the screen would look like a program that hangs.
+        self._live.update(Text(f"perfring top  {self._what}  the first interval runs  (Ctrl-C ends)"), refresh=True)
         return self
 
     def __exit__(

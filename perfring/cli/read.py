@@ -23,21 +23,24 @@ _BATCH: Final = 1000
 
 
 def read(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="What perf or perfring recorded.", show_default=False)],
+    file: Annotated[
+        str,
+        typer.Argument(metavar="FILE", help="What perf or perfring recorded; - is standard input.", show_default=False),
+    ],
     json: Annotated[bool, typer.Option("--json", help="JSON lines, the last one is the summary.")] = False,
     summary: Annotated[bool, typer.Option("--summary", help="Only count: what there is of which event.")] = False,
 ) -> None:
     """Print the records of a perf.data file in the order of their times, and sum up.
 
-    Reads what `perf record` and `perfring record -o FILE.data` write, also what `perf record -o -` puts out once it is
-    saved; not what is compressed. Damaged records are said and counted, and the rest is read.
+    Reads what `perf record` and `perfring record -o FILE.data` write; not what is compressed. What comes from standard
+    input, as from `perf record -o - ... | perfring read -`, is saved until it ends, and read then. Damaged records are
+    said and counted, and the rest is read.
 
     Exit status: 0, or 1 when the file cannot be read, or something in it was damaged.
     """
     from perfring.cli._file_tally import FileTally
-    from perfring.perfdata import PerfDataFile
 
-    with PerfDataFile(file) as recording:
+    with _opened(file) as recording:
         tally = FileTally(recording)
         writer = _writer(json=json)
         with _progress(recording, shown=summary) as tell:
@@ -51,6 +54,34 @@ def read(
             _console(stderr=not summary).print(tally.for_people(figures), end="")
     if tally.damaged:
         raise typer.Exit(1)
+
+
+def _opened(file: str) -> PerfDataFile:
+    import sys
+
+    from perfring.perfdata import PerfDataFile
+
+    if file != "-":
+        return PerfDataFile(file)
+    if sys.stdin is None or sys.stdin.isatty():
+        raise typer.BadParameter(
+            "- is standard input, and nothing is piped into it: perf record -o - | perfring read -"
+        )
+    with _first_interrupt_is_the_writers():
+        return PerfDataFile("standard input", stream=sys.stdin.buffer)
+
+
+@contextmanager
+def _first_interrupt_is_the_writers() -> Iterator[None]:
+    """Ctrl-C reaches the `perf record` in the pipe as well, which then writes the rest: it is yet to be read."""
+    import signal
+
+    before = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, lambda *_: signal.signal(signal.SIGINT, before))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _batches(recording: PerfDataFile, note: Callable[[BadRecord], None]) -> Iterator[list[Record]]:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from perfring.cli import _options as options
+
 if TYPE_CHECKING:
     from perfring.kernel import Kernel
 
@@ -20,51 +22,24 @@ def record(
         list[str] | None,
         typer.Argument(metavar="[-- COMMAND ARGS...]", help="Run this and record it.", show_default=False),
     ] = None,
-    events: Annotated[
-        list[str] | None,
-        typer.Option(
-            "-e",
-            "--event",
-            metavar="NAMES",
-            help="cpu-clock, context-switches, sched:sched_switch ...; commas between several, or once more.",
-            show_default="cpu-clock",
-        ),
-    ] = None,
-    frequency: Annotated[
-        int | None,
-        typer.Option(
-            "-F", "--freq", metavar="HZ", help="Samples per second of clocks and counters.", show_default="99"
-        ),
-    ] = None,
-    call_graph: Annotated[
-        bool, typer.Option("-g", "--call-graph", help="Record the call chain of each sample.")
-    ] = False,
-    filters: Annotated[
-        list[str] | None,
-        typer.Option("--filter", metavar="EXPR", help="Kernel-side filter of the tracepoint; of several: NAME: EXPR."),
-    ] = None,
-    side_band: Annotated[bool, typer.Option(help="Record names, mappings, births and deaths of tasks, too.")] = True,
+    events: options.Events = None,
+    frequency: options.Frequency = None,
+    call_graph: options.CallGraph = False,
+    filters: options.Filters = None,
+    side_band: options.SideBand = True,
     environment: Annotated[
         bool, typer.Option("--environment", help="Begin with the names and mappings of what runs already.")
     ] = False,
     pids: Annotated[
         list[int] | None, typer.Option("-p", "--pid", metavar="PID", help="Record this process; once more for others.")
     ] = None,
-    cpus: Annotated[str | None, typer.Option("-C", "--cpu", metavar="LIST", help="On these CPUs only: 0-3,5.")] = None,
-    user_only: Annotated[bool, typer.Option("--user-only", help="Leave out the kernel; needs no privilege.")] = False,
-    duration: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Stop after so long; a command is ended then.")
-    ] = None,
-    pages: Annotated[
-        int | None, typer.Option(metavar="N", help="Data pages of each CPU's ring.", show_default="512 KiB")
-    ] = None,
-    watermark: Annotated[
-        int | None, typer.Option(metavar="BYTES", help="Wake the reader for so many.", show_default="a quarter ring")
-    ] = None,
-    wakeup_events: Annotated[int | None, typer.Option(metavar="N", help="Wake the reader for every N samples.")] = None,
-    max_latency: Annotated[
-        str, typer.Option(metavar="SECONDS", help="Look for records that often at least; 'none': only when woken.")
-    ] = "1",
+    cpus: options.Cpus = None,
+    user_only: options.UserOnly = False,
+    duration: options.Duration = None,
+    pages: options.Pages = None,
+    watermark: options.Watermark = None,
+    wakeup_events: options.WakeupEvents = None,
+    max_latency: options.MaxLatency = "1",
     json: Annotated[bool, typer.Option("--json", help="JSON lines, the last one is the summary.")] = False,
     output: Annotated[
         str | None,
@@ -104,15 +79,34 @@ def record(
         watermark=watermark,
         wakeup_events=wakeup_events,
         max_latency=max_latency,
+        for_perf=output is not None and output.endswith(DATA_SUFFIX),
         command=command or [],
     )
-    if json and output is not None and output.endswith(DATA_SUFFIX):
+    if output == "":
+        raise typer.BadParameter("-o is '': name a file, or - for standard output")
+    if json and choices.for_perf:
         raise typer.BadParameter(f"--json: {output} is a file for perf, and has no lines; `perfring read` prints them")
     if json and output is not None and output.endswith(PARQUET_SUFFIX):
         raise typer.BadParameter(f"--json: {output} is a table, and has no lines; its metadata holds the summary")
     kernel = _this_kernel()
     plan = checked_plan(choices, kernel)
+    _refuse_missing(choices.command)
     raise typer.Exit(Recorder(kernel, plan, choices, json=json, path=output).run())
+
+
+def _refuse_missing(command: list[str]) -> None:
+    """Before any file is opened: that of an earlier recording is not emptied for a typing error."""
+    import errno
+    import os
+    import shutil
+
+    from perfring.cli._advice import of_command
+    from perfring.errors import CommandNotStarted
+
+    if command and shutil.which(command[0]) is None:
+        error = CommandNotStarted(errno.EACCES if os.path.exists(command[0]) else errno.ENOENT, command[0])
+        typer.echo(f"perfring: {of_command(error)}", err=True)
+        raise typer.Exit(error.status)
 
 
 def _this_kernel() -> Kernel:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from perfring.cli import _options as options
+
 if TYPE_CHECKING:
     from perfring.kernel import Kernel
 
@@ -21,48 +23,21 @@ def top(
         list[str] | None,
         typer.Argument(metavar="[-- COMMAND ARGS...]", help="Run this and watch it.", show_default=False),
     ] = None,
-    events: Annotated[
-        list[str] | None,
-        typer.Option(
-            "-e",
-            "--event",
-            metavar="NAMES",
-            help="cpu-clock, context-switches, sched:sched_switch ...; commas between several, or once more.",
-            show_default="cpu-clock",
-        ),
-    ] = None,
-    frequency: Annotated[
-        int | None,
-        typer.Option(
-            "-F", "--freq", metavar="HZ", help="Samples per second of clocks and counters.", show_default="99"
-        ),
-    ] = None,
-    call_graph: Annotated[
-        bool, typer.Option("-g", "--call-graph", help="Record the call chain of each sample.")
-    ] = False,
-    filters: Annotated[
-        list[str] | None,
-        typer.Option("--filter", metavar="EXPR", help="Kernel-side filter of the tracepoint; of several: NAME: EXPR."),
-    ] = None,
-    side_band: Annotated[bool, typer.Option(help="Record names, mappings, births and deaths of tasks, too.")] = True,
+    events: options.Events = None,
+    frequency: options.Frequency = None,
+    call_graph: options.CallGraph = False,
+    filters: options.Filters = None,
+    side_band: options.SideBand = True,
     pids: Annotated[
         list[int] | None, typer.Option("-p", "--pid", metavar="PID", help="Watch this process; once more for others.")
     ] = None,
-    cpus: Annotated[str | None, typer.Option("-C", "--cpu", metavar="LIST", help="On these CPUs only: 0-3,5.")] = None,
-    user_only: Annotated[bool, typer.Option("--user-only", help="Leave out the kernel; needs no privilege.")] = False,
-    duration: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Stop after so long; a command is ended then.")
-    ] = None,
-    pages: Annotated[
-        int | None, typer.Option(metavar="N", help="Data pages of each CPU's ring.", show_default="512 KiB")
-    ] = None,
-    watermark: Annotated[
-        int | None, typer.Option(metavar="BYTES", help="Wake the reader for so many.", show_default="a quarter ring")
-    ] = None,
-    wakeup_events: Annotated[int | None, typer.Option(metavar="N", help="Wake the reader for every N samples.")] = None,
-    max_latency: Annotated[
-        str, typer.Option(metavar="SECONDS", help="Look for records that often at least; 'none': only when woken.")
-    ] = "1",
+    cpus: options.Cpus = None,
+    user_only: options.UserOnly = False,
+    duration: options.Duration = None,
+    pages: options.Pages = None,
+    watermark: options.Watermark = None,
+    wakeup_events: options.WakeupEvents = None,
+    max_latency: options.MaxLatency = "1",
     interval: Annotated[float, typer.Option(metavar="SECONDS", help="Time between two results.")] = 1.0,
     json: Annotated[bool, typer.Option("--json", help="One JSON object for each interval.")] = False,
     once: Annotated[bool, typer.Option("--once", help="One result, and done.")] = False,

@@ -21,6 +21,7 @@ from perfring.sideband import Lost, LostSamples
 
 if TYPE_CHECKING:
     from types import TracebackType
+    from typing import BinaryIO
 
     from perfring.perfdata.described import FileEvent, FileFeatures
     from perfring.perfdata.walking import FoundRecord
@@ -87,18 +88,20 @@ class PerfDataFile:
 
     Args:
         path: of the file.
+        stream: what to read in place of a file, such as ``sys.stdin.buffer``: it is saved to its end before anything
+            else. ``path`` is what errors call it.
 
     Attributes:
         counts: what was read so far.
 
     Raises:
-        OSError: it cannot be opened.
+        OSError: it cannot be opened, or there is no room to save the stream.
         PerfDataError: it is none, it is cut off before its records begin, or it is of a form that is not read
             (compressed, a directory, another byte order).
     """
 
-    def __init__(self, path: str) -> None:
-        self._source = Source(path)
+    def __init__(self, path: str, *, stream: BinaryIO | None = None) -> None:
+        self._source = Source(path, stream=stream)
         try:
             self._head = read_head(self._source)
             self._decoder = None if self._head.piped else FileDecoder(self._head, self._source)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from perfring import abi
 from perfring.abi import PERF_RECORD_SAMPLE
+from perfring.environment import capture
 from perfring.errors import Unsupported
 from perfring.perfdata.buildids import KERNEL_NAME, elf_build_id, encode_build_ids, kernel_build_id
 from perfring.perfdata.describing import describe_machine, describe_session
@@ -23,7 +24,7 @@ from perfring.perfdata.writer import PerfDataWriter
 from perfring.sideband import Comm, Lost, Mmap, Mmap2
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from types import TracebackType
 
     from perfring.kernel import Kernel
@@ -44,8 +45,8 @@ class PerfDataRecorder:
     ::
 
         with PerfDataRecorder(session, kernel, "out.data") as recorder:
-            session.enable()
             recorder.write_kernel()
+            session.enable()
             recorder.write_environment()
             for batch in session.batches(duration=10):
                 recorder.write(batch)
@@ -60,6 +61,7 @@ class PerfDataRecorder:
     Attributes:
         counts: records in the file, by kind; without those that `write_environment` made.
         synthesized: those.
+        hidden: the target processes whose mappings `write_environment` could not read: perf finds no names in them.
 
     Raises:
         OSError, PerfringError: the file cannot be written, or tracefs not be read.
@@ -77,6 +79,7 @@ class PerfDataRecorder:
         self._trailer = abi.sample_id_size(session.plan.leader.attr.sample_type)
         self.counts: Counter[str] = Counter()
         self.synthesized = 0
+        self.hidden: list[int] = []
         self._waiting: Counter[str] = Counter()
         self._expected: dict[int, int] = {}
         self._files: set[str] = set()
@@ -126,11 +129,22 @@ class PerfDataRecorder:
         Raises:
             OSError: as `write`.
         """
-        found = [each for each in self._session.environment() if isinstance(each, Comm | Mmap2)]
+        found = [each for each in self._environment() if isinstance(each, Comm | Mmap2)]
         self._writer.add(encode_synthesized(found, trailer_bytes=self._trailer))
         self._note_files(found)
         self._commit()
         self.synthesized += len(found)
+
+    def _environment(self) -> Iterator[Record]:
+        """Also where a target may be recorded and not be looked into, for which the kernel asks other capabilities."""
+        pids = self._session.plan.pids
+        if pids is None:
+            yield from self._session.environment()
+        for pid in pids or ():
+            try:
+                yield from capture(self._kernel, (pid,))
+            except PermissionError:
+                self.hidden.append(pid)
 
     def write(self, batch: Sequence[Record]) -> None:
         """Writes what was read from the rings until now, of which ``batch`` was delivered last.

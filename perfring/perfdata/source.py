@@ -10,6 +10,7 @@ from perfring.errors import PerfDataError
 
 if TYPE_CHECKING:
     from types import TracebackType
+    from typing import BinaryIO
 
     from perfring.perfdata.format import Section
 
@@ -24,26 +25,27 @@ class Source:
 
     Args:
         path: of the file.
+        stream: is read to its end in place of the file, into an unnamed one in the directory for temporary files.
 
     Attributes:
         path: the same.
         size: bytes, when it was opened.
 
     Raises:
-        OSError: it cannot be opened.
+        OSError: it cannot be opened, or the stream not be saved.
         PerfDataError: it is a directory, or nothing that can be read at any place.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, stream: BinaryIO | None = None) -> None:
         self.path = path
         # Without blocking: a FIFO would wait for its writer.
-        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        self._fd = _save(stream) if stream else os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             found = os.fstat(self._fd)
             if stat.S_ISDIR(found.st_mode):
                 raise self.error("a directory, as `perf record --threads` makes it: record without --threads", 0)
             if not stat.S_ISREG(found.st_mode):
-                raise self.error("not a regular file: save the stream into a file and read that", 0)
+                raise self.error("not a regular file: save it into one, or have `perfring read -` do that", 0)
         except BaseException:
             os.close(self._fd)
             raise
@@ -93,3 +95,18 @@ class Source:
     def section(self, section: Section, what: str) -> bytes:
         """The same of a section."""
         return self.exactly(section.offset, section.size, what)
+
+
+def _save(stream: BinaryIO) -> int:
+    """A new fd on a file of what the stream has."""
+    import shutil
+    import tempfile
+
+    try:
+        with tempfile.TemporaryFile() as file:
+            shutil.copyfileobj(stream, file)
+            file.flush()
+            return os.dup(file.fileno())
+    except OSError as error:
+        error.filename = error.filename or tempfile.gettempdir()
+        raise

@@ -85,17 +85,17 @@ def _kernel_map(start: int, size: int, pgoff: int, name: str, trailer_bytes: int
 
 def _kernel_text(kernel: Kernel) -> tuple[int, int, int, str] | None:
     """Where the kernel's code is, and the symbol that tells how far it was moved; None where it is not shown."""
-    wanted = {b"_text": 0, b"_stext": 0, b"_etext": 0}
-    for line in _read(kernel, "/proc/kallsyms").splitlines():
-        address, _, name = line.partition(b" ")
-        symbol = name[2:]
-        if symbol in wanted and not wanted[symbol]:
-            wanted[symbol] = int(address, 16)
-            if all(wanted.values()):
-                break
-    symbol = b"_text" if wanted[b"_text"] else b"_stext"
-    start, end = wanted[symbol], wanted[b"_etext"]
-    return (start, end - start, start, f"[kernel.kallsyms]{symbol.decode()}") if start and end > start else None
+    symbols = _read(kernel, "/proc/kallsyms")
+    name = "_text" if _address(symbols, "_text") else "_stext"
+    start, end = _address(symbols, name), _address(symbols, "_etext")
+    return (start, end - start, start, f"[kernel.kallsyms]{name}") if start and end > start else None
+
+
+def _address(symbols: bytes, name: str) -> int:
+    """Of one symbol of the kernel itself, in lines ``address type name``; 0 where it is not there, or not shown."""
+    end = symbols.find(f" {name}\n".encode())
+    line = symbols[symbols.rfind(b"\n", 0, max(end, 0)) + 1 : max(end, 0)]
+    return int(line.partition(b" ")[0] or b"0", 16)
 
 
 def _modules(kernel: Kernel) -> Iterator[tuple[int, int, int, str]]:

@@ -47,7 +47,7 @@ class PerfDataWriter:
     """One file, open for writing.
 
     Args:
-        path: made, or emptied; a regular file.
+        path: made, for its owner alone to read, or emptied; a regular file.
         events: whatever has written the records: the first is the one to which records of no known event belong.
         features: what is known of machine and recording; `FileFeatures.times` come with `close`.
         tracing_data: what `collect_tracing_data` returned, for tracepoints; None without.
@@ -77,8 +77,9 @@ class PerfDataWriter:
         self._size = self._reserved = 0
         self._pending: list[bytes] = []
         contents = _contents(events, features or FileFeatures(), tracing_data)
-        # Without blocking: a FIFO of that name would wait for its reader.
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
+        # Without blocking: a FIFO of that name would wait for its reader. For nobody else to read, as perf's own files:
+        # where the kernel's code is (KASLR) is in it, and what everybody runs.
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
         try:
             if not stat.S_ISREG(os.fstat(self._fd).st_mode):
                 raise PerfDataError("not a regular file: perf.data is written with seeks", path=path, offset=0)

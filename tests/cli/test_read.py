@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,45 @@ def test_records_are_lines_and_the_summary_is_on_stderr(path: str, capfd: pytest
     assert ('"hello"' in named, "cpu-clock" in sampled, "hello" in sampled) == (True, True, True)
     assert "1 samples and 1 side-band records, and 1 made from /proc" in printed.err
     assert "elsewhere" in printed.err
+
+
+@pytest.fixture
+def piped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same on standard input."""
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(file(RECORDS, features=FEATURES))))
+
+
+@pytest.mark.usefixtures("piped")
+def test_a_dash_is_standard_input(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["read", "-", "--summary"]) == 0
+    assert "standard input  elsewhere" in capfd.readouterr().out
+
+
+class Interrupted(io.BytesIO):
+    """A pipe of what Ctrl-C ends."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if not self.tell():
+            signal.raise_signal(signal.SIGINT)
+        return super().read(size)
+
+
+def test_what_is_written_after_ctrl_c_is_read(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    handler = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(Interrupted(file(RECORDS, features=FEATURES))))
+    assert main(["read", "-", "--summary"]) == 0
+    assert "1  sample  cpu-clock" in capfd.readouterr().out
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_standard_input_that_nobody_writes_to_is_wrong_usage(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    assert main(["read", "-"]) == 2
+    assert "nothing is piped into it" in capfd.readouterr().err
 
 
 def test_names_are_the_files_and_not_this_machines(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

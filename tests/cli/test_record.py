@@ -16,7 +16,7 @@ from perfring.cli import main, record
 from perfring.cli._choices import Choices
 from perfring.cli._json import JsonLines
 from perfring.cli._lines import Lines, Names, printable
-from perfring.cli._output import Output
+from perfring.cli._output import JsonWriter, Output
 from perfring.kernel import Kernel
 from perfring.layout import EventLayout
 from perfring.linux import LinuxKernel
@@ -24,7 +24,10 @@ from perfring.plan import SessionPlan
 from perfring.records import Record, Sample
 from perfring.sideband import Comm, Exit, Fork, Lost, Mmap2
 from perfring.tracepoint import parse_format
+from simkernel.workload import constant
 from tests.unit._opening import PaperKernel
+from tests.unit._simulated import machine, watching
+from tests.unit.test_perfdata_writer import files_of_at_most
 
 FORMAT = """name: sys_enter_getppid
 ID: 5
@@ -74,6 +77,7 @@ def _sample(layout: EventLayout, **values: Any) -> Sample:
         ("-e a:b,c:d --filter x", "a:b, c:d"),
         ("-e a:b --filter x --filter y", "'y'"),
         ("--json -o x.data", "x.data is a file for perf"),
+        ("--output=", "-o is ''"),
     ],
 )
 def test_wrong_usage_is_refused_with_the_value(
@@ -119,6 +123,22 @@ def test_without_side_band_only_the_events_are_left(made: list[tuple[SessionPlan
     assert [spec.name for spec in _plan(made, "--no-side-band").events] == ["cpu-clock"]
 
 
+@pytest.mark.parametrize(
+    ("event", "added"),
+    [
+        ("cpu-clock", abi.PERF_SAMPLE_CPU | abi.PERF_SAMPLE_PERIOD),
+        ("context-switches", abi.PERF_SAMPLE_CPU),
+        ("instructions", abi.PERF_SAMPLE_CPU | abi.PERF_SAMPLE_PERIOD),
+        ("cpu-migrations", abi.PERF_SAMPLE_CPU),
+    ],
+)
+def test_a_sample_for_perf_has_its_cpu_and_what_it_stands_for(
+    made: list[tuple[SessionPlan, Choices]], event: str, added: int
+) -> None:
+    plain, for_perf = (_plan(made, f"-e {event} {words}").events[-1].attr for words in ("", "-o x.data"))
+    assert plain.sample_type | added == for_perf.sample_type != plain.sample_type
+
+
 def test_a_terminal_user_waits_a_second_at_most_unless_told_otherwise(
     made: list[tuple[SessionPlan, Choices]],
 ) -> None:
@@ -146,6 +166,23 @@ def test_a_stall_that_nothing_bounds_is_warned_of(
 ) -> None:
     _plan(made, "--pages 1 --watermark 4095 --max-latency none")
     assert capsys.readouterr().err.startswith("perfring: warning: a wakeup watermark of 4095 bytes")
+
+
+@pytest.mark.parametrize("suffix", ["data", "parquet", "jsonl"])
+@pytest.mark.parametrize(("command", "status"), [("no-such-command", 127), ("/", 126)])
+def test_an_earlier_recording_is_not_emptied_for_a_command_that_is_not_there(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    suffix: str,
+    command: str,
+    status: int,
+) -> None:
+    monkeypatch.setattr(record, "_this_kernel", PaperKernel)
+    kept = tmp_path / f"kept.{suffix}"
+    kept.write_text("precious")
+    assert main(["record", "-o", str(kept), "--", command]) == status
+    assert (kept.read_text(), capsys.readouterr().err.split(":")[:2]) == ("precious", ["perfring", f" {command}"])
 
 
 # Lines of JSON.
@@ -250,3 +287,28 @@ def test_a_file_that_cannot_grow_keeps_whole_lines_and_is_named(tmp_path: Path) 
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert (caught.value.filename, path.read_text()) == (str(path), "123456789\n" * 2)
+
+
+def test_a_disk_that_fills_up_ends_the_recording_and_what_is_missing_is_counted(tmp_path: Path) -> None:
+    kernel, path = machine(cpus=1), tmp_path / "out.jsonl"
+    kernel.spawn(constant(10_000, count=200), cpu=0)
+    with watching(pages=4, watermark=2048).build(kernel) as session, Output(str(path)) as output:
+        writer = JsonWriter(output)
+        writer.begin(session, environment=False)
+        session.enable()
+        with files_of_at_most(5000):
+            for batch in session.batches():  # ends by itself
+                writer.write(batch)
+            writer.finish({})
+    lines = path.read_text().splitlines()
+    assert all(json.loads(line)["kind"] == "sample" for line in lines)
+    assert (
+        f"{len(lines)} records are in the file, and {session.statistics().records - len(lines)} are not"
+        in writer.failure
+    )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a disk that is full")
+def test_where_nothing_stays_a_refused_write_is_an_error() -> None:
+    with Output("/dev/full") as output, pytest.raises(OSError, match="No space left"):
+        JsonWriter(output).write([Lost(lost=1)])

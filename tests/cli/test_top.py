@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from perfring.cli import main, top
 from perfring.cli._top_meter import Interval, RingInterval, awake_seconds
 from perfring.cli._top_run import Monitor
 from perfring.cli._top_screen import Screen
+from perfring.errors import CommandNotStarted
 from simkernel import SimKernel
 from simkernel.tasks import Spend
 from simkernel.workload import constant
@@ -140,6 +142,15 @@ def test_a_terminal_gets_the_last_page_when_it_is_over(kernel: SimKernel, monkey
     assert shown.rstrip().endswith("The watermark does well.")
 
 
+@pytest.mark.usefixtures("kernel")
+def test_a_terminal_is_not_empty_while_the_first_interval_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    console = Console(force_terminal=True, width=100, height=30, record=True, highlight=False)
+    monkeypatch.setattr("perfring.cli._top_run.Console", lambda **_: console)
+    monkeypatch.setattr(Monitor, "_watch", lambda *_: None)
+    assert main(["top", *GETPPID.split(), "--interval", "100"]) == 0
+    assert "the first interval runs  (Ctrl-C ends)" in console.export_text()
+
+
 def test_the_processes_own_time_is_nothing_beside_virtual_time(intervals: Intervals) -> None:
     assert intervals("--once --interval 0.01")[0]["busy"] is None
 
@@ -182,6 +193,19 @@ def test_wrong_usage_is_refused_with_the_value(
     monkeypatch.setenv("COLUMNS", "400")
     assert main(["top", *words.split()]) == 2
     assert named in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("kernel")
+def test_a_command_that_is_not_there_comes_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def watch(*_: object) -> None:
+        raise CommandNotStarted(errno.ENOENT, "no-such")
+
+    monkeypatch.setattr(Monitor, "_watch", watch)
+    assert main(["top", *GETPPID.split()]) == 1
+    said = "perfring: no-such: No such file or directory; name a program on PATH, or the path of one\n"
+    assert capsys.readouterr().err == said
 
 
 # The parts.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ import pytest
 
 from perfring import KernelEvents, SessionBuilder, TracepointEvents
 from perfring.cli._parquet import ParquetWriter
+from perfring.cli._parquet_file import ParquetFile
 from perfring.cli._parquet_tables import of_others
 from perfring.cli._tally import Tally
 from perfring.kernel import Kernel
 from perfring.session import Session
 from perfring.sideband import Read, UnknownRecord
+from simkernel import SimKernel
 from simkernel.contract.arm import Actor
 from simkernel.pytest_plugin import ActorFactory
 from tests.session_rig import GETPPID, watching
@@ -157,6 +160,24 @@ def test_a_recording_that_is_interrupted_is_readable(
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert pq.read_metadata(tmp_path / "t.parquet").num_rows > 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_while_the_files_are_closed_leaves_them_readable(
+    sim_kernel: SimKernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    def close(file: ParquetFile, metadata: dict[str, str]) -> None:
+        signal.raise_signal(number)
+        whole(file, metadata)
+
+    whole, handler = ParquetFile.close, signal.getsignal(number)
+    monkeypatch.setattr(ParquetFile, "close", close)
+    plan = watching(sim_kernel.actor(cpu=0), pages=4).with_columns().plan(sim_kernel)
+    with ParquetWriter(sim_kernel, plan, str(tmp_path / "t.parquet")) as writer:
+        writer.make_files()
+        writer.finish({})
+    assert table(tmp_path / "t.parquet") == []
+    assert signal.getsignal(number) is handler
 
 
 def test_a_recording_that_never_began_leaves_what_was_there(

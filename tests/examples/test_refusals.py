@@ -66,7 +66,7 @@ def test_a_tracepoint_that_the_kernel_does_not_have_is_named(name: str, capsys: 
 
 
 @pytest.mark.parametrize("name", MAINS)
-@pytest.mark.parametrize("argv", [["--pid", "0"], ["--pid", "1", "--duration", "-1"]])
+@pytest.mark.parametrize("argv", [["--pid", "0"], ["--pid", "1", "--duration", "-1"], ["--duration", "nan"]])
 def test_a_number_that_makes_no_sense_is_told_with_its_value(
     name: str, argv: list[str], sim_kernel: SimKernel, capsys: pytest.CaptureFixture[str]
 ) -> None:

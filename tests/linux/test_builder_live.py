@@ -24,6 +24,7 @@ from perfring.events import (
 )
 from perfring.linux import LinuxKernel
 from perfring.record_sizes import RecordSizes
+from perfring.records import Sample
 from perfring.session import Session
 from tests.linux._bpf import BpfOutput
 from tests.linux._rings import mapped, opened, rename
@@ -193,3 +194,15 @@ def test_bpf_map_takes_an_output_event_only_when_it_is_not_inherited(
         except OSError as error:
             refused = error.errno
     assert (refused is not None) == inherit
+
+
+def test_a_hit_that_counts_nanoseconds_is_one_sample() -> None:
+    found: list[Sample] = []
+    with SessionBuilder().with_tracepoint_events(TracepointEvents("sched:sched_stat_runtime")).build() as session:
+        session.enable()
+        while len(found) < 20:
+            sum(range(100_000))  # each tick counts how long we ran
+            found += [each for each in session.next_batch(timeout=0) if isinstance(each, Sample)]
+    hits = {(each.cpu, each.time, each.tid, each.field("pid"), each.period) for each in found}
+    assert len(hits) == len(found)
+    assert all(each.period == each.field("runtime") > 1 for each in found)

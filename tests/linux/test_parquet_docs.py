@@ -49,6 +49,13 @@ def test_a_query_of_the_page_has_the_columns_and_types_that_it_shows(
         ]
 
 
+def test_whoever_was_preempted_inside_the_kernel_counts_as_preempted() -> None:
+    states = "(SELECT unnest([0, 256, 1]) AS prev_state) AS fields"  # R, R+ and S, as `perf script` prints them
+    query = QUERIES[0][0].replace("fields.prev_comm", "'x'").replace("'trace.parquet'", states)
+    with duckdb.connect() as connection:
+        assert connection.sql(query).fetchall() == [("x", 3, 2)]
+
+
 def test_the_polars_query_runs(recorded: Path) -> None:
     code = re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)
     assert code is not None

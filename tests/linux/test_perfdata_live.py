@@ -102,6 +102,20 @@ def test_side_band_is_counted_alike(ours: tuple[Path, int]) -> None:
     assert told["mmap2"] > 0
 
 
+def test_perf_script_knows_the_cpu_of_each_sample_and_what_it_stands_for(ours: tuple[Path, int]) -> None:
+    path, count = ours
+    assert len(re.findall(r"^\[00\d\]", perf("script", "-i", str(path), "-F", "cpu", "-G"), re.MULTILINE)) == count
+    clock = re.findall(r"(\d+) +cpu-clock", perf("script", "-i", str(path), "-F", "event,period", "-G"))
+    assert set(clock) == {"1001001"}  # nanoseconds, at 999 Hz
+
+
+def test_perf_sched_reads_switches(tmp_path: Path) -> None:
+    path = tmp_path / "sched.data"
+    events = ",".join(f"sched:sched_{name}" for name in ("switch", "wakeup", "waking", "stat_runtime"))
+    perfring("record", "-e", events, "--pages", "256", "--duration", "0.3", "-o", str(path))
+    assert re.search(r"\[000\d\]", perf("sched", "-i", str(path), "timehist"))
+
+
 def test_perf_report_finds_the_names_of_functions(ours: tuple[Path, int]) -> None:
     path, _ = ours
     report = perf("report", "-i", str(path), "--stdio", "-s", "dso,symbol")
@@ -238,6 +252,16 @@ def test_perfring_counts_what_perf_script_prints(tmp_path: Path, words: tuple[st
     by_perf = Counter(re.sub(r":[a-zA-Z]*:?$", ":", each) for each in samples_of_perf(path).elements())
     assert summary["samples"] == by_perf.total() > 0
     assert (summary["bad_records"], summary["problems"], summary["late"]) == (0, [], 0)
+
+
+def test_a_pipe_from_perf_is_read() -> None:
+    program = shutil.which("perf") or pytest.skip("perf is not installed: apt install linux-perf")
+    argv = [program, "record", "-q", "-o", "-", "-e", GETPPID, "--", *COMMAND]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as recorder:
+        said = perfring("read", "-", "--json", stdin=recorder.stdout)
+    summary = json.loads(said.splitlines()[-1])["summary"]
+    assert summary["events"][GETPPID]["sample"] + summary["lost"] >= 20000
+    assert summary["bad_records"] == 0
 
 
 def test_a_group_has_one_record_for_what_perf_prints_of_each_member(tmp_path: Path) -> None:

@@ -140,6 +140,14 @@ def test_sampling_options_become_bits_and_fields() -> None:
     assert (attr.sample_regs_user, attr.sample_stack_user) == (0b101, 4096)
 
 
+@pytest.mark.parametrize(
+    "group", [ProfilingEvents(99, cpu=True, period=True), TracepointEvents(GETPPID, cpu=True, period=True)]
+)
+def test_a_sample_can_hold_its_cpu_and_its_period(group: EventGroup) -> None:
+    both = abi.PERF_SAMPLE_CPU | abi.PERF_SAMPLE_PERIOD
+    assert attr_of(group).sample_type & both == both
+
+
 def test_call_chain_can_be_had_without_its_user_part() -> None:
     attr = Sampling(callchain=True, user_callchain=False).onto(PerfEventAttr())
     assert (attr.exclude_callchain_user, attr.exclude_callchain_kernel) == (True, False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 from collections.abc import Callable
@@ -52,6 +53,16 @@ def test_records_are_those_of_the_file(tmp_path: Path) -> None:
     records, found, bad = read(tmp_path, file(a_comm("hello", 5) + a_sample(6)))
     assert [(each.kind, each.time, each.tid) for each in records] == [("comm", 5, 1), ("sample", 6, 1)]
     assert (bad, found.problems, found.counts.samples) == ([], (), 1)
+
+
+def test_a_stream_is_read_as_a_file_is() -> None:
+    with PerfDataFile("a pipe", stream=io.BytesIO(file(a_sample(6)))) as found:
+        assert (times(list(found.records())), found.path) == ([6], "a pipe")
+
+
+def test_a_stream_that_is_none_is_refused_by_its_name() -> None:
+    with pytest.raises(PerfDataError, match=r"^a pipe, byte 0: not a perf\.data file"):
+        PerfDataFile("a pipe", stream=io.BytesIO(b"hello"))
 
 
 def test_a_position_is_that_in_the_file(tmp_path: Path) -> None:

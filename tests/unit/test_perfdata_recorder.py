@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections import Counter
 from pathlib import Path
 
@@ -28,8 +29,8 @@ def recorded(kernel: SimKernel, session: Session, path: Path, *, seconds: float 
     """What was delivered while a file was written."""
     delivered: list[Record] = []
     with PerfDataRecorder(session, kernel, str(path), command=("x",)) as recorder:
-        session.enable()
         recorder.write_kernel()
+        session.enable()
         recorder.write_environment()
         for batch in session.batches(duration=seconds):
             recorder.write(batch)
@@ -100,6 +101,25 @@ def test_what_runs_already_is_in_the_file_and_marked(tmp_path: Path) -> None:
     with PerfDataFile(str(tmp_path / "x.data")) as found:
         made = [record.to_dict() for record in found.records() if record.synthesized]
     assert "busy" in [each.get("comm") for each in made]
+
+
+class Hidden(SimKernel):
+    """A kernel that lets nobody look into the mappings of a process."""
+
+    def read_bytes(self, path: str) -> bytes:
+        if path.endswith("/maps"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return super().read_bytes(path)
+
+
+def test_a_target_whose_mappings_are_hidden_is_recorded_and_told(tmp_path: Path) -> None:
+    kernel = Hidden(paranoid=-1, capabilities={"CAP_SYS_ADMIN"})
+    actors = [kernel.actor(cpu=0), kernel.actor(cpu=1)]
+    path = str(tmp_path / "x.data")
+    with watching(*actors).build(kernel) as session, PerfDataRecorder(session, kernel, path) as recorder:
+        recorder.write_environment()
+        assert recorder.hidden == [actor.pid for actor in actors]
+        assert recorder.synthesized == 2  # their names
 
 
 def test_losses_that_no_record_told_are_in_the_file(tmp_path: Path) -> None:

@@ -109,6 +109,12 @@ def test_a_process_that_dies_within_a_commit_leaves_what_there_was(
     assert seen == [[1], [1], [1, 2], [1, 2], [1, 2], [1, 2]]
 
 
+def test_a_new_file_is_for_its_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    with PerfDataWriter(str(path), [EVENT]):
+        assert path.stat().st_mode & 0o777 == 0o600
+
+
 def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "x"
     with files_of_at_most(6000), PerfDataWriter(str(path), [EVENT]) as writer:
