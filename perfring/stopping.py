@@ -47,8 +47,10 @@ def stop_on_signals(session: Session, *, signals: tuple[int, ...] = (signal.SIGI
         session.stop()
 
     before = {number: signal.getsignal(number) for number in signals}
+    # What was ignored stays ignored: nohup means SIGHUP, and a shell means SIGINT for what it runs in the background.
+    before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
     try:
-        for number in signals:
+        for number in before:
             signal.signal(number, handle)
         yield
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 import time
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["Recorder"]
 
 _STDERR: Final = 2
+_ENDING: Final = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""What ends a recording; a terminal that is lost is one of them. Windows has no SIGHUP."""
 _LIVE_PER_SECOND: Final = 4
 
 
@@ -75,15 +78,16 @@ class Recorder:
             session = opened.enter_context(Session(self._kernel, self._plan))
             tally = Tally(session, cpu_seconds_before=cpu_before)
             session.on_error(lambda error, record: tally.note(error))  # noqa: ARG005 - the callback's signature
-            with stop_on_signals(session), self._live(tally):
-                writer = self._writer(opened, session)  # takes its time: whoever loses patience finds whole files
-                try:
-                    self._begin(session, command, opened)
-                except CommandNotStarted as error:
-                    typer.echo(f"perfring: {of_command(error)}", err=True)
-                    return error.status
-                self._read(session, tally, writer)
-            return self._finish(command, tally, writer)
+            with stop_on_signals(session, signals=_ENDING):  # until the files are whole, too
+                with self._live(tally):
+                    writer = self._writer(opened, session)  # takes its time: whoever loses patience finds whole files
+                    try:
+                        self._begin(session, command, opened)
+                    except CommandNotStarted as error:
+                        typer.echo(f"perfring: {of_command(error)}", err=True)
+                        return error.status
+                    self._read(session, tally, writer)
+                return self._finish(command, tally, writer)
 
     def _fork(self, opened: ExitStack) -> Command | None:
         """The child comes first: before any thread, and without any of our fds. The plan then gets its pid."""
@@ -150,7 +154,7 @@ class Recorder:
         _console(stderr=self._path is None).print(tally.for_people(figures), end="")
         if writer.failure:
             typer.echo(f"perfring: {writer.failure}", err=True)
-            return status or 1
+            return 1  # not the status of a command that was ended for it
         return status
 
     @contextmanager

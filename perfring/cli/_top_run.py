@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, Self
@@ -18,7 +18,6 @@ from rich.text import Text
 from perfring.cli._top_meter import Meter, awake_seconds
 from perfring.cli._top_screen import Screen
 from perfring.command import Command
-from perfring.errors import SessionClosed
 from perfring.linux import LinuxKernel
 from perfring.session import Session
 from perfring.stopping import stop_on_signals
@@ -101,7 +100,7 @@ class Monitor:
             with stop_on_signals(session), self._view as view:
                 if command is not None:
                     command.release()
-                    command.on_exit(lambda: _stop(session))
+                    command.on_exit(session.stop)
                 else:
                     session.enable()
                 self._watch(session, view)
@@ -211,8 +210,3 @@ class _Live:
         """Anew each time: the window may have another size."""
         width, height = self._console.size
         return Screen(self._what, width=width, height=height, ascii_only=self._console.options.ascii_only)
-
-
-def _stop(session: Session) -> None:
-    with suppress(SessionClosed):  # it has ended by itself
-        session.stop()

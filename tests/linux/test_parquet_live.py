@@ -43,7 +43,7 @@ def test_a_million_samples_are_a_million_rows_in_bounded_row_groups(tmp_path: Pa
     assert f"{path}: 1,000,000 rows" in done.stdout
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_closes_the_files(tmp_path: Path, number: signal.Signals) -> None:
     path = tmp_path / "t.parquet"
     with start("-e", "sched:sched_switch", "-o", str(path), "--", sys.executable, "-c", WITHOUT_END) as process:

@@ -59,6 +59,18 @@ def test_the_handlers_from_before_come_back() -> None:
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
+def test_what_was_ignored_stays_ignored() -> None:
+    session: Any = _Session()
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stop_on_signals(session, signals=(signal.SIGHUP,)):
+            signal.raise_signal(signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert session.stopped == 0
+
+
 def test_other_signals_can_be_chosen() -> None:
     session: Any = _Session()
     with stop_on_signals(session, signals=(signal.SIGUSR1,)):
