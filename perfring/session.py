@@ -208,7 +208,8 @@ class Session(Recording):
     def batches(self, *, duration: float | None = None, max_latency: float | None = None) -> Iterator[Batch]:
         """Batches in time order, until the session ends, is closed by another thread, or ``duration`` seconds are over.
 
-        Every batch has records, but for the announcement of a `flush`.
+        Every batch has records, but for the announcement of a `flush`. A duration ends the reading and not the
+            recording: what is written from then on stays in the rings, for the next reader. `stop` ends both.
         """
         self._check()
         deadline = self._checked_end(duration, max_latency)
