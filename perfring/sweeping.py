@@ -51,8 +51,6 @@ class Sweeper:
         self._guard = guard
         self._clock_id = clock_id
         self._budget = budget
-        # One ring is its own order: nothing that is older can come out of another, and nothing need wait for it.
-        self._alone = len(rings) == 1
         self.order: Order = TimeOrder() if order is None else order
 
     def sweep(self, *, everything: bool = False) -> Iterator[list[Any]]:
@@ -66,10 +64,14 @@ class Sweeper:
         Raises:
             SessionClosed: closed meanwhile.
         """
+        # One ring is its own order: nothing that is older can come out of another, and nothing need wait for it.
+        return self._sweep_the_only(*self._rings) if len(self._rings) == 1 else self._sweep_all(everything)
+
+    def _sweep_all(self, everything: bool) -> Iterator[list[Any]]:
         guarded = self._guard.call
         # Whatever is older than this moment is in the rings when the heads are loaded, but for a record that is stamped
         # and not yet published. The second look below, a round later, finds that one too, in all likelihood.
-        began = self._kernel.clock_ns(self._clock_id) if not self._alone else 0
+        began = self._kernel.clock_ns(self._clock_id)
         unfinished = behind = guarded(self._heads)
         while unfinished:
             for ring, target in behind:
@@ -80,12 +82,19 @@ class Sweeper:
                 reached = min(ring.last_time for ring, _ in unfinished)
                 # The others would only add to what is held back, until there is no memory left for it.
                 behind = [(ring, target) for ring, target in unfinished if ring.last_time == reached]
-                yield self.order.release(None if self._alone else min(began, reached))
-        if not self._alone:
-            for ring in self._rings:
-                guarded(self._drain_anew, ring)
+                yield self.order.release(min(began, reached))
+        for ring in self._rings:
+            guarded(self._drain_anew, ring)
         self._guard.check()
-        yield self.order.release(None if everything or self._alone else began)
+        yield self.order.release(None if everything else began)
+
+    def _sweep_the_only(self, ring: RingDrain) -> Iterator[list[Any]]:
+        target = self._guard.call(self._drain_anew, ring)
+        while not ring.has_reached(target):
+            yield self.order.release()
+            self._guard.call(ring.drain, target, self._budget, self.order.pending)
+        self._guard.check()
+        yield self.order.release()
 
     def sweep_one(self, ring: RingDrain) -> Iterator[list[Any]]:
         """The same for one ring alone, without regard to the others; what was held back of it comes first."""
@@ -98,5 +107,7 @@ class Sweeper:
     def _heads(self) -> list[tuple[RingDrain, int]]:
         return [(ring, ring.head()) for ring in self._rings]
 
-    def _drain_anew(self, ring: RingDrain) -> None:
-        ring.drain(ring.head(), self._budget, self.order.pending)
+    def _drain_anew(self, ring: RingDrain) -> int:
+        target = ring.head()
+        ring.drain(target, self._budget, self.order.pending)
+        return target

@@ -197,6 +197,8 @@ class Columns:
     @lazy
     def rows(self) -> NDArray[Any]:
         """A structured array of all that has a fixed place: a view of the copy out of the ring where it can be one."""
+        if len(self._groups) == 1 and len(self._groups[0]) == 1:
+            return self._groups[0][0].fixed()
         return self._joined([[source.fixed() for source in group] for group in self._groups])
 
     @lazy

@@ -15,7 +15,7 @@ _HEAD: Final = "perfring.draining:RingDrain.head"
 _DRAIN: Final = "perfring.draining:RingDrain.drain"
 _COUNT: Final = "perfring.draining:RingDrain._counted"
 _RUN: Final = "perfring.decoding:Decoder.decode_run"
-_SWEEP: Final = "perfring.sweeping:Sweeper.sweep"
+_SWEEP: Final = "perfring.sweeping:Sweeper._sweep_all"
 _RELEASE: Final = "perfring.ordering:TimeOrder.release"
 _LATE: Final = "perfring.ordering:TimeOrder._count_late"
 _SORT_OUT: Final = "perfring.waiting:EpollWaiter._sort_out"
@@ -104,18 +104,18 @@ _SESSION: Final = (
     bug(
         "session",
         "a ring with more to come does not hold the others back",
-        (_SWEEP, "else min(began, reached)", "else began"),
+        (_SWEEP, "release(min(began, reached))", "release(began)"),
     ),
     bug("session", "the ring that is ahead sets the pace", (_SWEEP, "reached = min(", "reached = max(")),
     bug(
         "session",
         "nothing is held back for a slower ring",
-        (_SWEEP, "None if everything or self._alone else began", "None"),
+        (_SWEEP, "None if everything else began", "None"),
     ),
     bug(
         "session",
         "what is held back at the end stays there",
-        (_SWEEP, "None if everything or self._alone else began", "None if self._alone else began"),
+        (_SWEEP, "None if everything else began", "began"),
     ),
     bug(
         "session",
