@@ -17,8 +17,7 @@ async def watch(seconds: float) -> None:
     chosen: Counter[object] = Counter()
     with builder.build() as session:
         session.enable()
-        asyncio.get_running_loop().call_later(seconds, session.stop)
-        async for batch in session.stream(max_latency=1.0):
+        async for batch in session.stream(duration=seconds, max_latency=1.0):
             for record in batch:
                 if isinstance(record, Sample) and record.fields:
                     chosen[record.fields["next_comm"]] += 1
