@@ -130,10 +130,17 @@ def _chosen(name: str | None, replay: str | None, settings: list[str], swept: li
     except OSError as error:
         from perfring.cli._advice import with_advice
 
-        raise typer.BadParameter(with_advice(error, name=name)) from None
+        raise typer.BadParameter(with_advice(error, name=_as_written(name, error))) from None
     for key in changes.keys() & set(swept):
         raise typer.BadParameter(f"--set {key} is {changes[key]!r}, and --sweep {key} tries others: leave one out")
     return chosen
+
+
+def _as_written(name: str, error: OSError) -> str | None:
+    """The path as the user has it; None when the error is about another one, the recording that the scenario names."""
+    from pathlib import Path
+
+    return name if error.filename in (None, name, str(Path(name))) else None
 
 
 def _found(name: str) -> tuple[Scenario, ...]:

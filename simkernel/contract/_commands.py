@@ -19,6 +19,7 @@ from simkernel.contract.recordings import recordings_in
 from simkernel.contract.replaying import replayed
 from simkernel.contract.results import Held, page, read_run
 from simkernel.contract.trace import LinuxBench, SimBench, read_traces, write_traces
+from simkernel.foreign import plain
 
 if TYPE_CHECKING:
     import argparse
@@ -82,8 +83,8 @@ def replay(chosen: argparse.Namespace) -> int:
         machine, traces = read_traces(path)
         done = replayed(machine, traces)
         found = [f"{name}: {difference}\n" for name, difference in done.unexplained]
-        sys.stdout.write(f"{path}: {machine.arm} {machine.release}, {done}\n")
-        sys.stdout.writelines(found if chosen.all else found[:_SHOWN])
+        sys.stdout.write(f"{path}: {plain(machine.arm)} {plain(machine.release)}, {done}\n")
+        sys.stdout.writelines(map(plain, found if chosen.all else found[:_SHOWN]))
         different += len(found)
     return 1 if different else 0
 

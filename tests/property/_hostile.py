@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, Final
 
-__all__ = ["Form", "damaged", "damaged_text", "damaged_tree", "hostile_file", "hostile_value"]
+__all__ = ["Form", "damaged", "damaged_text", "damaged_tree", "hostile_file", "other_words"]
 
 _WORDS: Final = (0, 1, 7, 8, 0xFF, 0xFFFF, 1 << 16, 1 << 24, (1 << 31) - 1, 1 << 32, 1 << 63, (1 << 64) - 1)
 _NUMBERS: Final = (
@@ -23,9 +23,37 @@ _NUMBERS: Final = (
 )
 _FLOATS: Final = (0.5, -0.0, 1e-9, 1e-30, 1e-308, 5e-324, 1e9, 1e18, 1e300, 1.7e308, float("nan"), float("inf"))
 _TEXTS: Final = (
-    *("", " ", "\0", "a\0b", "\n", "\r\n", "\x1b[31m\x1b[2J", "\u2028", "\u202etxt.exe", "\ufeff", "\ud800", "\U0001f980"),
+    *(
+        "",
+        " ",
+        "\0",
+        "a\0b",
+        "\n",
+        "\r\n",
+        "\x1b[31m\x1b[2J",
+        "\u2028",
+        "\u202etxt.exe",
+        "\ufeff",
+        "\ud800",
+        "\U0001f980",
+    ),
     *("[/x]", "[bold]", "[link=x]", "%s%n{0}{}", "../../etc/passwd", "/", ".", "/dev/null", "/dev/zero", "x" * 100_000),
-    *("nan", "inf", "-1", "1e999", "10ms", "1s", "9" * 5000, "9" * 400 + "s", "auto", "true", "null", "6.18", "5.10", "me"),
+    *(
+        "nan",
+        "inf",
+        "-1",
+        "1e999",
+        "10ms",
+        "1s",
+        "9" * 5000,
+        "9" * 400 + "s",
+        "auto",
+        "true",
+        "null",
+        "6.18",
+        "5.10",
+        "me",
+    ),
 )
 _TOKEN: Final = re.compile(r'"(?:[^"\\\n]|\\.)*"|[+-]?[0-9][0-9._e+-]*|\w+|[^\w\s]')
 _SPLICED: Final = (
@@ -76,17 +104,18 @@ def damaged_text(text: str, random: Random) -> str:
             where = random.randrange(len(lines[at]) + 1)
             lines[at] = lines[at][:where] + random.choice(_SPLICED) + lines[at][where:]
         else:
-            lines[at] = _with_another_word(lines[at], random)
+            lines[at] = other_words(lines[at], random)
     return "\n".join(lines)
 
 
-def _with_another_word(line: str, random: Random) -> str:
-    words = list(_TOKEN.finditer(line))
+def other_words(text: str, random: Random) -> str:
+    """A word, or a number, in the place of another one; no line more or less."""
+    words = list(_TOKEN.finditer(text))
     if not words:
-        return line
+        return text
     word, other = random.choice(words), random.choice(words)[0]
-    new = random.choice((other, _spelled(hostile_value(random)), _spelled(random.choice(_NUMBERS))))
-    return line[: word.start()] + new + line[word.end() :]
+    new = random.choice((other, other, _spelled(_hostile_value(random)), _spelled(random.choice(_NUMBERS))))
+    return text[: word.start()] + new + text[word.end() :]
 
 
 def _spelled(value: Any) -> str:
@@ -96,7 +125,7 @@ def _spelled(value: Any) -> str:
     return json.dumps(value) if not isinstance(value, float) else repr(value)
 
 
-def hostile_value(random: Random) -> Any:
+def _hostile_value(random: Random) -> Any:
     """Something of a type that need not be the right one, and seldom a reasonable one of that type."""
     kind = random.randrange(9)
     if kind < 3:
@@ -124,7 +153,7 @@ def _damaged_once(tree: Any, random: Random) -> Any:
         return damaged_text(tree, random)
     if isinstance(tree, int | float) and random.random() < 0.5:
         return random.choice((-tree, tree + 1, tree * 1000, 0, tree / 3, random.choice(_NUMBERS[:-1])))
-    return hostile_value(random)
+    return _hostile_value(random)
 
 
 def _damaged_dict(tree: dict[str, Any], random: Random) -> Any:
@@ -134,7 +163,7 @@ def _damaged_dict(tree: dict[str, Any], random: Random) -> Any:
     elif kind == 1:
         found[random.choice((*tree, *_TEXTS))] = found.pop(key)
     elif kind == 2:
-        found[random.choice((*tree, *_TEXTS))] = hostile_value(random)
+        found[random.choice((*tree, *_TEXTS))] = _hostile_value(random)
     elif kind == 3:
         found[key] = found[random.choice(list(tree))]
     elif kind == 4:
@@ -155,7 +184,7 @@ def _damaged_list(tree: list[Any], random: Random) -> Any:
     elif kind == 2:
         random.shuffle(found)
     elif kind == 3:
-        found[at:at] = [hostile_value(random)]
+        found[at:at] = [_hostile_value(random)]
     else:
         found[at] = _damaged_once(found[at], random)
     return found

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -12,8 +13,8 @@ from typing import Any, Final
 
 from perfring import cli
 from simkernel.contract import __main__ as contract
-from simkernel.simulate import BUILT_IN, Scenario, ScenarioError, read_scenario
-from tests.property._hostile import Form, damaged, hostile_file
+from simkernel.simulate import Scenario, ScenarioError, read_scenario
+from tests.property._hostile import Form, damaged, hostile_file, other_words
 from tests.property._judging import Told, in_time, judged
 from tests.property._perfdata import SEEDS
 
@@ -47,7 +48,10 @@ _SCENARIOS: Final[tuple[Mapping[str, Any], ...]] = (
     _WHOLE,
     {"rate": 500, "duration": "100ms", "lifetime": 0.05, "reader": "bare-hangup", "watermark": "auto"},
     {"event": "page-fault", "pattern": "random", "rate": 2_000.0, "duration": 0.1, "period": "10ms", "cpus": 1},
-    *({"reader": reader, "watermark": 4096, "pages": 1, "duration": 0.2, "rate": 1000} for reader in ("bare", "bare-late")),
+    *(
+        {"reader": reader, "watermark": 4096, "pages": 1, "duration": 0.2, "rate": 1000}
+        for reader in ("bare", "bare-late")
+    ),
     {"event": "bpf", "pattern": "recorded", "recording": "RECORDING", "duration": 0.1, "cpus": 2},
 )
 
@@ -77,6 +81,7 @@ def a_scenario(folder: Path, number: int) -> str:
     random = Random(number)
     path = folder / "x.toml"
     seed = dict(random.choice(_SCENARIOS))
+    seed |= {key: _WHOLE[key] for key in random.sample(sorted(_WHOLE), random.choice((0, 0, 1, 2)))}
     data = SEEDS[random.choice(sorted(SEEDS))]
     if "recording" in seed:
         seed["recording"] = str(folder / "y.data")
@@ -89,8 +94,7 @@ def a_scenario(folder: Path, number: int) -> str:
     if not _is_small(path):
         return "large"
     words = ["simulate", str(path), *random.choice(([], [], ["--json"], ["--latency", "10ms", "--loss", "0.1"]))]
-    # What is wrong with a recording, or with values that do not go together, is said of the file that has it.
-    return _told(judged(cli.main, words, "y.data" if _is_about(path, "y.data") else "x.toml"))
+    return _told(judged(cli.main, words, "x.toml", *_recording_of(path)))
 
 
 def _is_small(path: Path) -> bool:
@@ -101,11 +105,10 @@ def _is_small(path: Path) -> bool:
         return True
 
 
-def _is_about(path: Path, name: str) -> bool:
-    try:
-        return (read_scenario(path, checked=False).recording or "").endswith(name)
-    except ScenarioError:
-        return False
+def _recording_of(path: Path) -> Iterator[str]:
+    """What the scenario says where it is: what is wrong with that file is said of that file."""
+    with contextlib.suppress(ScenarioError):
+        yield from filter(None, [read_scenario(path, checked=False).recording])
 
 
 def _work(scenario: Scenario) -> float:
@@ -151,7 +154,13 @@ def _a_trace(folder: Path, random: Random) -> str:
     suffix = random.choice((".gz", ".jsonl"))
     form = Form(_json_lines, _gzipped if suffix == ".gz" else bytes)
     path = folder / f"x{suffix}"
-    path.write_bytes(hostile_file(_some_traces(random), form, random))
+    traces = _some_traces(random)
+    if random.random() < 0.5:
+        path.write_bytes(hostile_file(traces, form, random))
+    else:
+        path.write_bytes(
+            form.packed(form.text([traces[0], *(_with_other_words(trace, random) for trace in traces[1:])]).encode())
+        )
     if random.random() < 0.8 or suffix != ".gz":
         return _told(judged(contract.main, ["replay", str(path)], path.name))
     words = ["results", "--recordings", str(folder), "--runs", str(_RECORDED / "runs"), "--out", str(folder / "page")]
@@ -159,6 +168,14 @@ def _a_trace(folder: Path, random: Random) -> str:
         return _told(judged(contract.main, words, path.name))
     finally:
         path.unlink()
+
+
+def _with_other_words(trace: dict[str, Any], random: Random) -> dict[str, Any]:
+    """A program that may well be one, and is run."""
+    program = trace["program"]
+    for _ in range(random.choice((1, 1, 2, 4))):
+        program = other_words(program, random)
+    return trace | {"program": program}
 
 
 def _gzipped(data: bytes) -> bytes:

@@ -29,6 +29,8 @@ _MOST_TEXT: Final = 3000
 _MOST_CPU: Final = 30.0
 """Seconds of computing for one file of some kilobytes: a bound for a fault, not a measure."""
 _MOST_MEMORY: Final = 768 << 20
+_ESCAPES: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""What does something to a terminal. Nothing is one here, and so nothing is coloured."""
 _FRAME: Final = re.compile(r"[\s│╭╮╰╯─]+")
 
 
@@ -62,13 +64,13 @@ def _captured(command: Callable[[list[str]], int], words: list[str]) -> Told:
     return Told(status, *texts)
 
 
-def judged(command: Callable[[list[str]], int], words: list[str], name: str) -> Told:
+def judged(command: Callable[[list[str]], int], words: list[str], *names: str) -> Told:
     """Runs a command on a hostile file and holds it to its contract.
 
     Args:
         command: a ``main`` that returns the exit status.
         words: its arguments.
-        name: the file, which every error must name.
+        names: the files; every error must name one of them.
 
     Raises:
         AssertionError: another status than 0, 1 and 2, an error that does not name the file, or no clear one.
@@ -82,8 +84,8 @@ def judged(command: Callable[[list[str]], int], words: list[str], name: str) -> 
     assert "Traceback" not in told.err, told.err
     assert len(told.err) <= _MOST_TEXT, told.err[:_MOST_TEXT]
     if told.err:
-        assert _FRAME.sub("", name) in _FRAME.sub("", told.err), told.err
-        assert told.err.isascii() or "\x1b" not in told.err, told.err
+        assert any(_FRAME.sub("", name) in _FRAME.sub("", told.err) for name in names), told.err
+    assert not _ESCAPES.search(told.err + told.out), told.err + told.out
     return told
 
 
