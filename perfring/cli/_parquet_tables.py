@@ -98,7 +98,7 @@ def is_ours(path: str) -> bool:
         return False
     try:
         return b"perfring.table" in (pq.read_metadata(path).metadata or {})
-    except (OSError, pa.ArrowException):  # whoever damaged a file decides which of Arrow's errors it is
+    except (OSError, ValueError, pa.ArrowException):  # how it is damaged decides which of them it is
         return False
 
 

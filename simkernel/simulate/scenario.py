@@ -29,7 +29,7 @@ _MOST_PAYLOAD: Final = 65_000
 _MOST_EVENTS: Final = 10_000_000
 """Each is kept until the end, in some 350 bytes, and so is each look of the reader."""
 _LEAST_RATE: Final = 1e-9
-"""Less than one event in a day; below, the time between two of them becomes infinite."""
+"""The time between two events of a lower one would end up as infinite."""
 _MOST_SECONDS: Final = 86_400.0
 _PAGE_SIZES: Final = (4096, 16384, 65536)
 _MOST_RING_BYTES: Final = 1 << 30
@@ -257,8 +257,10 @@ def _watermark(value: object) -> int | str:
 
 
 def _rate(value: object) -> float:
-    if not is_number(value) or value < _LEAST_RATE:
-        raise ValueError(f"it must be a number of events per second, {_LEAST_RATE:g} or more")
+    if not is_number(value) or value <= 0:
+        raise ValueError("it must be a number of events per second above 0")
+    if value < _LEAST_RATE:
+        raise ValueError(f"it must be {_LEAST_RATE:g} events per second or more, one in 30 years")
     return float(value)
 
 

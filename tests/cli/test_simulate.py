@@ -381,3 +381,19 @@ def test_a_recording_and_a_scenario_exclude_each_other(recording: str, capsys: p
 def test_what_is_no_recording_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _simulate("--replay", _file(tmp_path, CALM)) == 1
     assert "not a perf.data file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("missing", ["none.data", "a/b/none.data"])
+def test_a_recording_that_is_missing_is_named_and_not_the_scenario(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], missing: str
+) -> None:
+    path = _file(tmp_path, f'event = "bpf"\npattern = "recorded"\nrecording = "{missing}"\n')
+    assert _simulate(path) == 2
+    assert f"Invalid value: {missing}: No such file" in _words(capsys.readouterr().err)
+
+
+def test_what_a_scenario_is_called_cannot_be_for_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _simulate(_file(tmp_path, 'name = "\\u001b[2J"\n"\\u001b" = 1\n')) == 2
+    assert "\x1b" not in capsys.readouterr().err
