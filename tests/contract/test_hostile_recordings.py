@@ -1,5 +1,6 @@
 """Recordings, results and programs as enemies write them. Each was found by the fuzzer of tests/property, or is what it
-would have found."""
+would have found.
+"""
 
 from __future__ import annotations
 
@@ -127,7 +128,7 @@ def test_an_outcome_that_is_nested_deeply_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_a_step_that_would_take_for_ever_is_refused(step: str) -> None:
-    with pytest.raises(ProgramError, match="line 1: .* is more than ") as caught:
+    with pytest.raises(ProgramError, match=r"line 1: .* is more than ") as caught:
         Program.parse(step)
     assert len(str(caught.value)) < LONGEST
 

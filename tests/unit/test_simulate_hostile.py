@@ -74,7 +74,7 @@ def test_rings_that_take_more_memory_than_there_is_are_refused() -> None:
 def test_a_rate_whose_inverse_is_infinite_is_refused(rate: float) -> None:
     with pytest.raises(ScenarioError, match=r"rate is .*: it must be 1e-09 events per second or more"):
         Scenario(rate=rate)
-    with pytest.raises(ValueError, match="rate is .*: it must be 1e-09 or more"):
+    with pytest.raises(ValueError, match=r"rate is .*: it must be 1e-09 or more"):
         constant(rate)
 
 
