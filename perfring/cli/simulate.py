@@ -68,12 +68,24 @@ def simulate(
     for key, value in (("pages", pages), ("watermark", watermark)):
         settings = [*(settings or []), *([f"{key}={value}"] if value is not None else [])]
     chosen = _chosen(scenario, replay, settings or [], sweep or [])
-    if sweep:
-        healthy = _sweep(chosen[-1], sweep, limit, loss, jobs, json=json)
-    else:
-        healthy = _run(chosen, limit, loss, html, json=json)
+    with _scenario_errors(scenario or replay or ""):
+        if sweep:
+            healthy = _sweep(chosen[-1], sweep, limit, loss, jobs, json=json)
+        else:
+            healthy = _run(chosen, limit, loss, html, json=json)
     if not healthy:
         raise typer.Exit(1)
+
+
+@contextmanager
+def _scenario_errors(name: str) -> Iterator[None]:
+    """What shows only when it is run, or when a sweep has chosen the settings, is bad input as well."""
+    from simkernel.simulate import ScenarioError
+
+    try:
+        yield
+    except ScenarioError as error:
+        raise typer.BadParameter(str(error if error.source else error.at(name))) from None
 
 
 def _list(*, json: bool) -> None:

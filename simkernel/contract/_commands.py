@@ -98,7 +98,7 @@ def results(chosen: argparse.Namespace) -> int:
         held.append(Held(machine, traces, replayed(machine, traces)))
         sys.stdout.write(f"{path}: {held[-1].replay}\n")
     runs = [read_run(path) for path in sorted(chosen.runs.glob("*.json"))]
-    chosen.out.write_text(page(held, runs), encoding="utf-8")
+    chosen.out.write_text(plain(page(held, runs)), encoding="utf-8")
     return 1 if any(each.replay.unexplained for each in held) else 0
 
 

@@ -97,7 +97,7 @@ def _read(reading: _Reading) -> Traffic:
 
 
 def recorded_payloads(scenario: Scenario) -> list[int]:
-    """The sizes of BPF output that the scenario's recording comes to."""
+    """The sizes of BPF output that the scenario's recording comes to. Raises as `recorded_programs`."""
     return [payload_bytes(size) for size in _traffic_of(scenario).sizes]
 
 
@@ -108,12 +108,13 @@ def recorded_programs(scenario: Scenario) -> list[Workload]:
         ScenarioError: it has fewer CPUs than the recording.
     """
     traffic = _traffic_of(scenario)
-    if max(traffic.cpus) >= scenario.cpus:
-        raise ScenarioError(f"the recording has records of CPU {max(traffic.cpus)}", key="cpus", value=scenario.cpus)
     return [replay(traffic.payloads(cpu), start=traffic.start, between=Spend) for cpu in range(scenario.cpus)]
 
 
 def _traffic_of(scenario: Scenario) -> Traffic:
     if scenario.recording is None:
         raise AssertionError(f"the scenario {scenario.name!r} has no recording")
-    return recorded_traffic(scenario.recording)
+    traffic = recorded_traffic(scenario.recording)
+    if max(traffic.cpus) >= scenario.cpus:
+        raise ScenarioError(f"the recording has records of CPU {max(traffic.cpus)}", key="cpus", value=scenario.cpus)
+    return traffic

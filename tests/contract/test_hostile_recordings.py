@@ -1,6 +1,4 @@
-"""Recordings, results and programs as enemies write them. Each was found by the fuzzer of tests/property, or is what it
-would have found.
-"""
+"""Recordings, results and programs as enemies write them: found by the fuzzer of tests/property, or beside it."""
 
 from __future__ import annotations
 
@@ -184,6 +182,15 @@ def test_a_file_of_programs_that_is_none_is_refused_in_a_line(tmp_path: Path, da
     with pytest.raises(ProgramError, match=r"x\.programs") as caught:
         list(programs_in(tmp_path))
     assert len(str(caught.value)) < LONGEST
+
+
+def test_a_fact_that_no_file_can_hold_is_spelled_on_the_page(tmp_path: Path) -> None:
+    (tmp_path / "6.18.gz").write_bytes(
+        gzip.compress(recording(tmp_path, {**MACHINE, "facts": {"x": "\ud800"}}).read_bytes())
+    )
+    words = ["--recordings", str(tmp_path), "--runs", str(tmp_path), "--out", str(tmp_path / "page")]
+    assert main(["results", *words]) == 0
+    assert "- x: \\ud800\n" in (tmp_path / "page").read_text()
 
 
 def test_a_recording_does_nothing_to_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,6 +21,7 @@ from tests.property._perfdata import SEEDS
 __all__ = ["a_recording", "a_scenario", "a_table"]
 
 _RECORDED: Final = Path(__file__).parents[1] / "conformance"
+_MOST_RINGS: Final = 64 << 20
 _MOST_TO_RUN: Final = 20_000
 """Events and looks of a scenario that is run as well as read: a larger one is honest work, and for other tests."""
 _WHOLE: Final[Mapping[str, Any]] = {
@@ -100,7 +101,8 @@ def a_scenario(folder: Path, number: int) -> str:
 def _is_small(path: Path) -> bool:
     try:
         with in_time():
-            return _work(read_scenario(path, checked=False)) <= _MOST_TO_RUN
+            scenario = read_scenario(path, checked=False)
+            return _work(scenario) <= _MOST_TO_RUN and scenario.ring_bytes * scenario.cpus <= _MOST_RINGS
     except ScenarioError:
         return True
 

@@ -139,5 +139,7 @@ def fuzz(one: Callable[[int], str], numbers: range | None = None) -> Counter[str
             except BaseException as error:
                 error.add_note(f"the damage of number {number}")
                 raise
-    print(f"{counts.total():,} damaged files, from number {first if numbers is None else numbers[0]}: {counts}")  # noqa: T201
+    start, peak = first if numbers is None else numbers[0], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    told = ", ".join(f"{count:,} {word}" for word, count in counts.most_common())
+    print(f"{counts.total():,} damaged files, from number {start}: {told}; {peak} MiB at most")  # noqa: T201
     return counts

@@ -1,4 +1,4 @@
-"""Scenarios as enemies write them. Each was found by the fuzzer of tests/property, or is what it would have found."""
+"""Scenarios as enemies write them: found by the fuzzer of tests/property, or beside it."""
 
 from __future__ import annotations
 
