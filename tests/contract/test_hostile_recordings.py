@@ -20,6 +20,22 @@ from simkernel.contract.trace import FORMAT, SimBench, TraceError, read_traces
 MACHINE = {**asdict(replace(SimBench().machine, release="6.18.44")), "format": FORMAT, "cpus": [0, 1]}
 TRACE = {"name": "x/one", "program": "p = epoll", "outcomes": [{"ok": None}]}
 RUN = {"release": "6.18.44", "seed": 1, "programs": 1, "steps": 1, "differences": [], "coverage": {"map": {"ok": 1}}}
+WRONG: dict[str, list[Any]] = {
+    "cpus": ["ab", 2, [], [0, "1"], [0, True], [0, 0], [-1], [10**12], [[0]], None],
+    "facts": [[], {"version": 1}, None, {"version": "x" * 5000}],
+    "release": [6.18, "", "6", "2.6", "6." + "9" * 5000, None, ["6.18"]],
+    "page_size": ["4096", 0, 10**400],
+    "executable": [3, None, "x" * 5000],
+    "arm": [None],
+    "python": [3.11],
+    "more": [1],
+}
+WRONG_RUN: dict[str, list[Any]] = {
+    "seed": ["1", None, 1.5, True],
+    "coverage": [None, [], {"map": 1}, {"map": {"ok": "1"}}],
+    "differences": [None, 3, ["x"], [{}], [{"programs": "1"}]],
+    "release": [None, 6.18],
+}
 LONGEST = 400
 """Characters of an error that is one line, without the path."""
 
@@ -67,17 +83,7 @@ def test_a_line_of_megabytes_is_not_even_parsed(tmp_path: Path, monkeypatch: pyt
     assert "longer than 1,000 characters" in refusal(recording(tmp_path, MACHINE, "[" + "[]," * 1000))
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        *(("cpus", value) for value in ("ab", 2, [], [0, "1"], [0, True], [0, 0], [-1], [10**12], [[0]], None)),
-        *(("facts", value) for value in ([], {"version": 1}, None, {"version": "x" * 5000})),
-        *(("release", value) for value in (6.18, "", "6", "2.6", "6." + "9" * 5000, None, ["6.18"])),
-        *(("page_size", value) for value in ("4096", 0, 10**400)),
-        *((key, value) for key in ("executable", "arm", "python") for value in (3, None, "x" * 5000)),
-        ("more", 1),
-    ],
-)
+@pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in WRONG.items() for value in values])
 def test_a_machine_that_is_none_is_refused_with_what_is_wrong(tmp_path: Path, key: str, value: object) -> None:
     said = refusal(recording(tmp_path, {**MACHINE, key: value}))
     assert said.startswith(": the machine in line 1: ")
@@ -159,10 +165,7 @@ def test_what_was_recorded_is_far_from_the_limits() -> None:
     "text",
     [
         *("", "[]", "3", "\x00", "[" * 100_000, "{}"),
-        *(json.dumps({**RUN, "seed": value}) for value in ("1", None, 1.5, True)),
-        *(json.dumps({**RUN, "coverage": value}) for value in (None, [], {"map": 1}, {"map": {"ok": "1"}})),
-        *(json.dumps({**RUN, "differences": value}) for value in (None, 3, ["x"], [{}], [{"programs": "1"}])),
-        *(json.dumps({**RUN, "release": value}) for value in (None, 6.18)),
+        *(json.dumps({**RUN, key: value}) for key, values in WRONG_RUN.items() for value in values),
     ],
 )
 def test_a_result_that_is_none_is_refused_by_name(tmp_path: Path, text: str) -> None:
@@ -200,3 +203,21 @@ def test_a_recording_does_nothing_to_the_terminal(tmp_path: Path, capsys: pytest
     assert main(["replay", str(path)]) == 1
     assert "\\x1b[2J" in (said := capsys.readouterr().out)
     assert said.replace("\n", "").isprintable()
+
+
+@pytest.mark.parametrize("argument", [1 << 64, -1, 10**30])
+@pytest.mark.parametrize("request_name", ["PERIOD", "QUERY_BPF"])
+def test_a_number_that_fits_no_field_is_an_outcome(request_name: str, argument: int) -> None:
+    program = Program.parse(f"e = open software:dummy\nioctl e {request_name} {argument}")
+    assert "error" in SimBench().run(program)[1]
+
+
+@pytest.mark.parametrize("make", ["e = open software:dummy", "e = epoll"])
+def test_what_is_closed_by_its_number_is_closed_once(make: str) -> None:
+    program = Program.parse(f"{make}\nclose {1 << 30}\nclose e")
+    assert SimBench().run(program)[1:] == ({"ok": None}, {"errno": "EBADF"})
+
+
+def test_a_filter_nested_deeply_is_not_simulated() -> None:
+    program = Program.parse(f'e = open tracepoint:getppid pid=me\nioctl e SET_FILTER "{"!" * 3000}(nr==1)"')
+    assert "unsupported" in SimBench().run(program)[1]

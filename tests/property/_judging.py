@@ -60,7 +60,7 @@ def _captured(command: Callable[[list[str]], int], words: list[str]) -> Told:
         status = command(words)
         out.flush()
         err.flush()
-    texts = [stream.buffer.getvalue().decode() for stream in (out, err)]  # type: ignore[attr-defined]
+    texts = [stream.buffer.getvalue().decode() for stream in (out, err)]
     return Told(status, *texts)
 
 

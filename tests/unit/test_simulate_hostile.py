@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -90,7 +91,7 @@ def test_a_setting_that_is_no_toml_is_a_word(value: str) -> None:
 
 @pytest.mark.parametrize("slow", [{"work": 1}, {"delay": 1}])
 def test_a_reader_that_is_slow_for_days_does_not_keep_the_world_going(
-    monkeypatch: pytest.MonkeyPatch, slow: dict[str, float]
+    monkeypatch: pytest.MonkeyPatch, slow: dict[str, Any]
 ) -> None:
     made: list[WatchedKernel] = []
 
@@ -101,3 +102,8 @@ def test_a_reader_that_is_slow_for_days_does_not_keep_the_world_going(
     monkeypatch.setattr(import_module("simkernel.simulate.run"), "WatchedKernel", make)
     assert isinstance(run(Scenario(duration=0.1, rate=1000, pages=1, **slow)), Run)
     assert made[0].now <= 100_001_000
+
+
+def test_a_day_with_few_events_does_not_take_as_long() -> None:
+    few = Scenario(duration=86_400, rate=0.001, cpus=16)
+    assert run(few).result.produced == 16 * 86
