@@ -6,6 +6,8 @@ import re
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.package._environments import succeed
 from tests.quality.project import ROOT
 
@@ -17,6 +19,7 @@ def _commands() -> list[str]:
     return re.findall(r"^    (.+)$", section, re.MULTILINE)
 
 
+@pytest.mark.timeout(300)
 def test_the_first_test_of_a_newcomer_is_green(tmp_path: Path) -> None:
     for name in COPIED:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
