@@ -152,7 +152,7 @@ def _damaged_once(tree: Any, random: Random) -> Any:
     if isinstance(tree, str) and random.random() < 0.5:
         return damaged_text(tree, random)
     if isinstance(tree, int | float) and random.random() < 0.5:
-        return random.choice((-tree, tree + 1, tree * 1000, 0, tree / 3, random.choice(_NUMBERS[:-1])))
+        return random.choice((-tree, tree + 1, tree * 1000, 0, tree // 3, random.choice(_NUMBERS[:-1])))
     return _hostile_value(random)
 
 
