@@ -92,11 +92,15 @@ def _compared(compare: Callable[[int, int], bool], value: Value, number: int) ->
     return compare(value, number)
 
 
+_DEEPEST: Final = 50
+
+
 class _Parser:
     def __init__(self, text: str, strings: dict[str, bool], *, arrays: Set[str] = frozenset()) -> None:
         _check_pairs(text)
         self._arrays = arrays
         self._compares = False
+        self._depth = 0
         self._strings = dict.fromkeys(_COMMON, False) | strings
         self._tokens = self._split(text)
 
@@ -142,6 +146,17 @@ class _Parser:
         return parts[0] if len(parts) == 1 else lambda values: all(part(values) for part in parts)
 
     def _one(self) -> Filter:
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise NotImplementedError(
+                f"filters with more than {_DEEPEST} brackets and ! in each other are not simulated"
+            )
+        try:
+            return self._negated_or_not()
+        finally:
+            self._depth -= 1
+
+    def _negated_or_not(self) -> Filter:
         if self._next_is("!"):
             inner = self._one()
             return lambda values: not inner(values)

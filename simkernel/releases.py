@@ -15,6 +15,8 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
+from simkernel.foreign import shown
+
 __all__ = ["BEHAVIOURS", "RELEASES", "Behaviour", "Release", "release_named"]
 
 _OLDEST: Final = (5, 10)
@@ -193,11 +195,11 @@ def release_named(name: str) -> Release:
     Raises:
         ValueError: not a release, or older than the oldest that is known.
     """
-    found = re.match(r"(\d+)\.(\d+)", name)
+    found = re.match(r"([0-9]{1,4})\.([0-9]{1,4})", name)
     if found is None:
-        raise ValueError(f"release is {name!r}: it must begin like '6.18'")
+        raise ValueError(f"release is {shown(name)}: it must begin like '6.18'")
     version = (int(found[1]), int(found[2]))
     known = [release for least, release in RELEASES.items() if least <= version]
     if not known:
-        raise ValueError(f"release is {name!r}: the oldest that is simulated is 5.10")
+        raise ValueError(f"release is {shown(name)}: the oldest that is simulated is 5.10")
     return known[-1]

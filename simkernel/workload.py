@@ -406,8 +406,15 @@ def _bound(act: Act | RandomAct, random: Random) -> Act:
     return act.bind(random) if isinstance(act, RandomAct) else act
 
 
+_LEAST_RATE: Final = 1e-9
+"""Events per second; the time between two of fewer ends up as infinite."""
+
+
 def _check_rate(rate: float) -> float:
-    return check_weight("rate", rate, what="a number of events per second above 0")
+    check_weight("rate", rate, what="a number of events per second above 0")
+    if rate < _LEAST_RATE:
+        raise ValueError(f"rate is {rate!r}: it must be {_LEAST_RATE:g} or more, one event in 30 years")
+    return rate
 
 
 def _check_act(act: Act | RandomAct) -> None:

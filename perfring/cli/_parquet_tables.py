@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
@@ -92,10 +93,12 @@ def of_others(records: Iterable[Record]) -> pa.RecordBatch:
 
 
 def is_ours(path: str) -> bool:
-    """Whether a file is one that a recording wrote."""
+    """Whether a file is one that a recording wrote; a pipe is none, and to open it would be to wait for its writer."""
+    if not os.path.isfile(path):
+        return False
     try:
         return b"perfring.table" in (pq.read_metadata(path).metadata or {})
-    except (OSError, pa.ArrowInvalid):
+    except (OSError, ValueError, pa.ArrowException):  # how it is damaged decides which of them it is
         return False
 
 

@@ -68,12 +68,24 @@ def simulate(
     for key, value in (("pages", pages), ("watermark", watermark)):
         settings = [*(settings or []), *([f"{key}={value}"] if value is not None else [])]
     chosen = _chosen(scenario, replay, settings or [], sweep or [])
-    if sweep:
-        healthy = _sweep(chosen[-1], sweep, limit, loss, jobs, json=json)
-    else:
-        healthy = _run(chosen, limit, loss, html, json=json)
+    with _scenario_errors(scenario or replay or ""):
+        if sweep:
+            healthy = _sweep(chosen[-1], sweep, limit, loss, jobs, json=json)
+        else:
+            healthy = _run(chosen, limit, loss, html, json=json)
     if not healthy:
         raise typer.Exit(1)
+
+
+@contextmanager
+def _scenario_errors(name: str) -> Iterator[None]:
+    """What shows only when it is run, or when a sweep has chosen the settings, is bad input as well."""
+    from simkernel.simulate import ScenarioError
+
+    try:
+        yield
+    except ScenarioError as error:
+        raise typer.BadParameter(str(error if error.source else error.at(name))) from None
 
 
 def _list(*, json: bool) -> None:
@@ -130,10 +142,17 @@ def _chosen(name: str | None, replay: str | None, settings: list[str], swept: li
     except OSError as error:
         from perfring.cli._advice import with_advice
 
-        raise typer.BadParameter(with_advice(error, name=name)) from None
+        raise typer.BadParameter(with_advice(error, name=_as_written(name, error))) from None
     for key in changes.keys() & set(swept):
         raise typer.BadParameter(f"--set {key} is {changes[key]!r}, and --sweep {key} tries others: leave one out")
     return chosen
+
+
+def _as_written(name: str, error: OSError) -> str | None:
+    """The path as the user has it; None when the error is about another one, the recording that the scenario names."""
+    from pathlib import Path
+
+    return name if error.filename in (None, name, str(Path(name))) else None
 
 
 def _found(name: str) -> tuple[Scenario, ...]:

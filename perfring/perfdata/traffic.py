@@ -116,6 +116,7 @@ def _read_into(traffic: Traffic, recording: PerfDataFile, on_progress: Callable[
         traffic.unplaced += record.cpu < 0
         # What comes late in the file is played late, too: the sort of the rounds has a bounded memory.
         latest = max(latest, record.time)
-        traffic.start = traffic.start or latest
+        if not traffic._times:
+            traffic.start = latest
         traffic._add(max(record.cpu, 0), latest, record.size)
     traffic.end = latest

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from simkernel.contract._commands import compare, replay, results, run
 from simkernel.contract.arm import Arm, LinuxArm, SimArm
 from simkernel.contract.suite import check_kernel
+from simkernel.foreign import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         found: int = chosen.action(chosen)
     except (ValueError, OSError, NotImplementedError) as cannot:
-        sys.stderr.write(f"{parser.prog}: {cannot}\n")
+        sys.stderr.write(f"{parser.prog}: {plain(str(cannot))}\n")
         return 2
     return found
 

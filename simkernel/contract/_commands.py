@@ -19,6 +19,7 @@ from simkernel.contract.recordings import recordings_in
 from simkernel.contract.replaying import replayed
 from simkernel.contract.results import Held, page, read_run
 from simkernel.contract.trace import LinuxBench, SimBench, read_traces, write_traces
+from simkernel.foreign import plain
 
 if TYPE_CHECKING:
     import argparse
@@ -82,8 +83,8 @@ def replay(chosen: argparse.Namespace) -> int:
         machine, traces = read_traces(path)
         done = replayed(machine, traces)
         found = [f"{name}: {difference}\n" for name, difference in done.unexplained]
-        sys.stdout.write(f"{path}: {machine.arm} {machine.release}, {done}\n")
-        sys.stdout.writelines(found if chosen.all else found[:_SHOWN])
+        sys.stdout.write(f"{path}: {plain(machine.arm)} {plain(machine.release)}, {done}\n")
+        sys.stdout.writelines(map(plain, found if chosen.all else found[:_SHOWN]))
         different += len(found)
     return 1 if different else 0
 
@@ -97,7 +98,7 @@ def results(chosen: argparse.Namespace) -> int:
         held.append(Held(machine, traces, replayed(machine, traces)))
         sys.stdout.write(f"{path}: {held[-1].replay}\n")
     runs = [read_run(path) for path in sorted(chosen.runs.glob("*.json"))]
-    chosen.out.write_text(page(held, runs), encoding="utf-8")
+    chosen.out.write_text(plain(page(held, runs)), encoding="utf-8")
     return 1 if any(each.replay.unexplained for each in held) else 0
 
 

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from simkernel.contract.program import Program, ProgramError
+from simkernel.foreign import read_text, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["programs_in"]
 
+_MOST_BYTES: Final = 1 << 20
 _HEADING: Final = re.compile(r"==\s*(\S.*?)\s*")
 
 
@@ -25,6 +27,7 @@ def programs_in(directory: Path) -> Iterator[tuple[str, Program]]:
     Raises:
         FileNotFoundError: there is no such file in the directory.
         ProgramError: the file, the line, and what is wrong in it.
+        OSError: a file cannot be read.
     """
     files = sorted(directory.glob("*.programs"))
     if not files:
@@ -35,7 +38,7 @@ def programs_in(directory: Path) -> Iterator[tuple[str, Program]]:
 
 def _programs_of(path: Path) -> Iterator[tuple[str, Program]]:
     name, start, lines, seen = "", 0, list[str](), set[str]()
-    for number, line in enumerate([*path.read_text(encoding="utf-8").splitlines(), "== "], 1):
+    for number, line in enumerate([*_text_of(path).splitlines(), "== "], 1):
         if not line.startswith("=="):
             lines.append(line)
             continue
@@ -46,8 +49,15 @@ def _programs_of(path: Path) -> Iterator[tuple[str, Program]]:
         heading = _HEADING.fullmatch(line)
         name, start, lines = f"{path.stem}/{heading[1]}" if heading else "", number, []
         if name in seen:
-            raise ProgramError(f"{path}, line {number}: a second program of the name {name}")
+            raise ProgramError(f"{path}, line {number}: a second program of the name {shown(name)}")
         seen.add(name) if name else None
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return read_text(path, most=_MOST_BYTES)
+    except ValueError as wrong:
+        raise ProgramError(f"{path}: {wrong}") from None
 
 
 def _program(path: Path, start: int, lines: list[str]) -> Program:

@@ -22,6 +22,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
 from perfring.abi import PerfEventAttrFields
+from simkernel.contract.amounts import MOST_STEPS, MOST_WORK, check_amount, work_of
+from simkernel.foreign import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -132,7 +134,7 @@ class Step:
         result: the name for what it makes, or empty.
 
     Raises:
-        ProgramError: the verb is unknown, words are missing, an option is none of its own.
+        ProgramError: the verb is unknown, words are missing, an option is none of its own, a number is far too large.
     """
 
     verb: str
@@ -143,18 +145,28 @@ class Step:
     def __post_init__(self) -> None:
         verb = VERBS.get(self.verb)
         if verb is None:
-            raise ProgramError(f"there is no verb {self.verb!r}: {', '.join(VERBS)}")
+            raise ProgramError(f"there is no verb {shown(self.verb)}: {', '.join(VERBS)}")
         if not verb.needed <= len(self.words) <= len(verb.words):
-            raise ProgramError(f"{self.verb} takes {' '.join(verb.words) or 'no words'}, not {' '.join(self.words)!r}")
+            raise ProgramError(
+                f"{self.verb} takes {' '.join(verb.words) or 'no words'}, not {shown(' '.join(self.words))}"
+            )
         if unknown := [name for name, _ in self.options if name not in verb.options]:
-            raise ProgramError(f"{self.verb} has no option {unknown[0]!r}: {', '.join(sorted(verb.options)) or 'none'}")
+            raise ProgramError(
+                f"{self.verb} has no option {shown(unknown[0])}: {', '.join(sorted(verb.options)) or 'none'}"
+            )
         if bool(self.result) != bool(verb.makes):
-            raise ProgramError(f"{self.verb} makes {verb.makes or 'nothing'}, and its result is {self.result!r}")
+            raise ProgramError(f"{self.verb} makes {verb.makes or 'nothing'}, and its result is {shown(self.result)}")
         if self.result and not _NAME.fullmatch(self.result):
-            raise ProgramError(f"{self.result!r} is no name: begin with a small letter, go on with those, digits, _")
+            raise ProgramError(
+                f"{shown(self.result)} is no name: begin with a small letter, go on with those, digits, _"
+            )
+        try:
+            check_amount(self)
+        except ValueError as wrong:
+            raise ProgramError(str(wrong)) from None
         object.__setattr__(self, "options", tuple(sorted(self.options)))
         if len(dict(self.options)) != len(self.options):
-            raise ProgramError(f"{self.verb} is given an option twice: {self.options}")
+            raise ProgramError(f"{self.verb} is given an option twice: {shown(self.options)}")
 
     @property
     def made(self) -> str:
@@ -186,7 +198,7 @@ class Step:
         result = tokens[0] if tokens[1:2] == ["="] else ""
         rest = tokens[2:] if result else tokens
         if not rest:
-            raise ProgramError(f"no verb in {line!r}")
+            raise ProgramError(f"no verb in {shown(line)}")
         pairs = [_OPTION.fullmatch(token) for token in rest[1:]]
         words = tuple(_unquoted(token) for token, pair in zip(rest[1:], pairs, strict=True) if pair is None)
         options = tuple((pair[1], _unquoted(pair[2])) for pair in pairs if pair is not None)
@@ -203,7 +215,7 @@ def _tokens(line: str) -> list[str]:
     while at < len(line):
         found = _TOKEN.match(line, at)
         if found is None:
-            raise ProgramError(f'a quotation mark without its other half in {line!r}: write \\" for the character')
+            raise ProgramError(f'a quotation mark without its other half in {shown(line)}: write \\" for the character')
         tokens.append(found[1])
         at = found.end()
     return tokens
@@ -224,10 +236,22 @@ class Program:
     Attributes:
         steps: in their order.
         about: the comment before the first step, without its marks; no part of the program's identity.
+
+    Raises:
+        ProgramError: it asks for more than can be run in seconds, see `simkernel.contract.amounts`.
     """
 
     steps: tuple[Step, ...]
     about: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        if len(self.steps) > MOST_STEPS:
+            raise ProgramError(f"{len(self.steps):,} steps are more than a program may have, {MOST_STEPS}: make it two")
+        if (work := work_of(self.steps)) > MOST_WORK:
+            raise ProgramError(
+                f"{len(self.steps)} steps, and what the actors do, come to {work:,}, which is more than {MOST_WORK:,}: "
+                "ask for less of getppid, touch_pages or spend, or make it two programs"
+            )
 
     @classmethod
     def parse(cls, text: str) -> Self:

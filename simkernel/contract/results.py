@@ -10,6 +10,7 @@ from simkernel.contract.coverage import CHANGES, REFUSALS, Coverage
 from simkernel.contract.known import KNOWN, release_label
 from simkernel.contract.recordings import batch_of
 from simkernel.contract.trace import TraceError
+from simkernel.foreign import read_text, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,6 +24,7 @@ __all__ = ["LEAST", "Held", "Run", "page", "read_run"]
 LEAST: Final = 50
 """How often a run reaches each refusal and each change of readiness."""
 
+_MOST_BYTES: Final = 1 << 20
 _CONFIG: Final = "CONFIG_"
 _HEAD: Final = """\
 # Results
@@ -98,9 +100,15 @@ class Run:
 
         Raises:
             KeyError: something is not in it.
+            TypeError: something is not what it should be.
         """
-        differing = sum(each["programs"] for each in data["differences"])
-        return cls(data["release"], data["seed"], data["programs"], data["steps"], differing, data["coverage"])
+        if not isinstance(data, dict):
+            raise TypeError(f"an object must stand there, not {shown(data)}")
+        if not isinstance(data["release"], str):
+            raise TypeError(f"release is {shown(data['release'])}: it must be a text")
+        differing = sum(_whole(each, "programs") for each in data["differences"])
+        seed, programs, steps = (_whole(data, name) for name in ("seed", "programs", "steps"))
+        return cls(data["release"], seed, programs, steps, differing, _coverage_of(data["coverage"]))
 
     def rare(self) -> list[str]:
         """The refusals and changes of readiness that it reached too seldom, with their numbers."""
@@ -112,6 +120,19 @@ class Run:
         return [f"{what}, {times}" for what, times in counts.items() if times < LEAST]
 
 
+def _whole(data: dict[str, Any], name: str) -> int:
+    value = data[name]
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{shown(name)} is {shown(value)}: it must be a whole number")
+    return value
+
+
+def _coverage_of(data: Any) -> dict[str, dict[str, int]]:
+    if not isinstance(data, dict) or not all(isinstance(each, dict) for each in data.values()):
+        raise TypeError(f"coverage is {shown(data)}: it must be an object of objects")
+    return {operation: {result: _whole(each, result) for result in each} for operation, each in data.items()}
+
+
 def read_run(path: Path) -> Run:
     """Reads what ``compare --json`` printed.
 
@@ -120,9 +141,13 @@ def read_run(path: Path) -> Run:
         OSError: it cannot be read.
     """
     try:
-        return Run.of(json.loads(path.read_text(encoding="utf-8")))
-    except (KeyError, TypeError, ValueError) as wrong:
-        raise TraceError(f"{path}: not what compare --json prints: {wrong!r}") from wrong
+        return Run.of(json.loads(read_text(path, most=_MOST_BYTES)))
+    except KeyError as missing:
+        raise TraceError(f"{path}: not what compare --json prints: it has no {missing}") from None
+    except (TypeError, ValueError) as wrong:
+        raise TraceError(f"{path}: not what compare --json prints: {wrong}") from wrong
+    except RecursionError:
+        raise TraceError(f"{path}: not what compare --json prints: it is nested too deeply") from None
 
 
 def page(held: Sequence[Held], runs: Sequence[Run]) -> str:

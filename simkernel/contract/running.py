@@ -191,7 +191,7 @@ class _Runner:
             return {"errno": _errno_name(refused.errno or 0)} | _size_of(refused)
         except (NotImplementedError, SimulatorError) as unsupported:
             return {"unsupported": str(unsupported)}
-        except ValueError as wrong:
+        except (ValueError, OverflowError) as wrong:
             return {"error": str(wrong)}
 
     # Names.
@@ -328,8 +328,8 @@ class _Runner:
         ring.mapping.close()
 
     def _close(self, step: Step) -> None:
-        name = step.words[0]
-        fd = self._fd(name)
+        fd = self._fd(step.words[0])
+        name = self.fd_names.get(fd, step.words[0])  # a number may be that of something we have
         if name in self.epolls:
             self.fd_names.pop(fd, None)
             self.epolls.pop(name).close()

@@ -10,15 +10,17 @@ import gzip
 import json
 import platform
 import re
-import zlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from simkernel.contract.amounts import work_of
 from simkernel.contract.arm import SimArm
+from simkernel.contract.outcomes import check_outcome
 from simkernel.contract.program import Program
 from simkernel.contract.running import run
 from simkernel.contract.zygote import ZygoteArm
+from simkernel.foreign import read_text, shown
 from simkernel.kernel import SimKernel
 from simkernel.releases import release_named
 
@@ -44,6 +46,15 @@ __all__ = [
 
 FORMAT: Final = "perfring-traces-1"
 """What the first line of a file says; another number, another format."""
+
+_MOST_BYTES: Final = 1 << 25
+"""Of a file, decompressed: one with 1,100 programs has five million."""
+_MOST_LINE: Final = 1 << 21
+"""Of one program: the values of a line take many times as much memory as its text."""
+_MOST_WORK: Final = 200_000_000
+"""Of a file, see `work_of`; one with 1,100 programs comes to eight million. So many take some minutes."""
+_MOST_CPUS: Final = 1 << 12
+_MOST_TEXT: Final = 4096
 
 _CONFIGURATION: Final = re.compile(
     r"CONFIG_(HZ|PREEMPT\w*|PERF_EVENTS|BPF_EVENTS|BPF_SYSCALL|KPROBE_EVENTS|UPROBE_EVENTS|FTRACE_SYSCALLS"
@@ -233,12 +244,10 @@ def read_traces(path: Path) -> tuple[Machine, Iterator[Trace]]:
         TraceError: it is of another format or of a release that is not simulated, or a line is broken.
         OSError: it cannot be read.
     """
-    data = path.read_bytes()
     try:
-        text = gzip.decompress(data).decode() if path.suffix == ".gz" else data.decode()
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as broken:
+        lines = read_text(path, most=_MOST_BYTES).splitlines()
+    except ValueError as broken:
         raise TraceError(f"{path}: {broken}") from broken
-    lines = text.splitlines()
     return _machine(path, lines[0] if lines else ""), _traces(path, lines[1:])
 
 
@@ -247,32 +256,79 @@ def _machine(path: Path, line: str) -> Machine:
     if head.pop("format", None) != FORMAT:
         raise TraceError(f"{path}: the first line must say format {FORMAT!r}; it begins {line[:60]!r}: record it again")
     try:
-        machine = Machine(**{**head, "cpus": tuple(head["cpus"])})
-        release_named(machine.release)
-    except (KeyError, TypeError, ValueError) as wrong:
+        return _made_of(head)
+    except ValueError as wrong:
         raise TraceError(f"{path}: the machine in line 1: {wrong}") from wrong
-    return machine
+
+
+def _made_of(head: dict[str, Any]) -> Machine:
+    names = [field.name for field in fields(Machine)]
+    if head.keys() != set(names):
+        raise ValueError(f"it has {shown(sorted(head))}: it must have {', '.join(names)}")
+    cpus, facts = head["cpus"], head["facts"]
+    if not isinstance(cpus, list) or not all(map(_is_cpu, cpus)) or not 0 < len(cpus) == len(set(cpus)):
+        raise ValueError(f"cpus is {shown(cpus)}: it must be a list of different numbers of CPUs below {_MOST_CPUS}")
+    if not isinstance(facts, dict) or not all(map(_is_text, facts.values())):
+        raise ValueError(f"facts is {shown(facts)}: it must be an object of texts")
+    for name in ("arm", "release", "executable", "python"):
+        if not _is_text(head[name]):
+            raise ValueError(f"{name} is {shown(head[name])}: it must be a text, of {_MOST_TEXT} characters at most")
+    if head["page_size"] not in (4096, 16384, 65536):
+        raise ValueError(f"page_size is {shown(head['page_size'])}: Linux has pages of 4096, 16384 and 65536 bytes")
+    release_named(head["release"])
+    return Machine(**{**head, "cpus": tuple(cpus)})
+
+
+def _is_cpu(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST_CPUS
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= _MOST_TEXT
 
 
 def _entry(path: Path, number: int, line: str) -> dict[str, Any]:
+    if len(line) > _MOST_LINE:
+        raise TraceError(f"{path}, line {number}: it is longer than {_MOST_LINE:,} characters")
     try:
         entry = json.loads(line)
     except ValueError as wrong:
         raise TraceError(f"{path}, line {number}: {wrong}; it begins {line[:60]!r}") from wrong
+    except RecursionError:
+        raise TraceError(f"{path}, line {number}: it is nested too deeply; it begins {line[:60]!r}") from None
     if not isinstance(entry, dict):
         raise TraceError(f"{path}, line {number}: an object must stand here, not {line[:60]!r}")
     return entry
 
 
 def _traces(path: Path, lines: list[str]) -> Iterator[Trace]:
+    work = 0
     for number, line in enumerate(lines, 2):
         entry = _entry(path, number, line)
         try:
-            trace = Trace(entry["name"], Program.parse(entry["program"]), tuple(entry["outcomes"]))
-        except (KeyError, TypeError, ValueError) as wrong:
+            trace = _trace_of(entry)
+        except KeyError as missing:
+            raise TraceError(f"{path}, line {number}: it has no {missing}") from None
+        except ValueError as wrong:
             raise TraceError(f"{path}, line {number}: {wrong}") from wrong
-        if len(trace.outcomes) != len(trace.program.steps):
+        work += work_of(trace.program.steps)
+        if work > _MOST_WORK:
             raise TraceError(
-                f"{path}, line {number}: {len(trace.outcomes)} outcomes of {len(trace.program.steps)} steps"
+                f"{path}, line {number}: the programs come to {work:,}, more than {_MOST_WORK:,}: make it two"
             )
         yield trace
+
+
+def _trace_of(entry: dict[str, Any]) -> Trace:
+    name, text, outcomes = entry["name"], entry["program"], entry["outcomes"]
+    for what, value in (("name", name), ("program", text)):
+        if not isinstance(value, str):
+            raise ValueError(f"{what} is {shown(value)}: it must be a text")
+    if not isinstance(outcomes, list):
+        raise ValueError(f"outcomes is {shown(outcomes)}: it must be a list")
+    program = Program.parse(text)
+    if len(outcomes) != len(program.steps):
+        raise ValueError(f"{len(outcomes)} outcomes of {len(program.steps)} steps")
+    for step, outcome in zip(program.steps, outcomes, strict=True):
+        check_outcome(step, outcome)
+    return Trace(name, program, tuple(outcomes))

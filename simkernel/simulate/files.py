@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
+from simkernel.foreign import read_text, shown
 from simkernel.simulate.run import check
 from simkernel.simulate.scenario import Scenario, ScenarioError
 
@@ -16,6 +17,9 @@ __all__ = ["parse_setting", "read_scenario", "with_settings"]
 
 _KEYS: Final = tuple(field.name for field in fields(Scenario))
 _TEXTS: Final = frozenset({"name", "about", "kernel"})
+_MOST_BYTES: Final = 1 << 16
+"""Of a file: all keys with long texts take a few thousand."""
+_MOST_WORDS: Final = 200
 
 
 def read_scenario(path: str | Path, *, checked: bool = True) -> Scenario:
@@ -31,11 +35,14 @@ def read_scenario(path: str | Path, *, checked: bool = True) -> Scenario:
             `SessionBuilder.build` refuses; the text names file, key and value.
         OSError: it cannot be read.
     """
-    text = Path(path).read_bytes()
     try:
-        table = tomllib.loads(text.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ScenarioError(f"it is not TOML: {error}", source=str(path)) from None
+        table = tomllib.loads(read_text(path, most=_MOST_BYTES))
+    except ValueError as error:  # also of tomllib where a number has more digits than Python makes an int of
+        raise ScenarioError(f"it is not TOML: {_in_a_line(error)}", source=str(path)) from None
+    except RecursionError:
+        raise ScenarioError(
+            "it is not TOML that makes sense: its values are nested too deeply", source=str(path)
+        ) from None
     return with_settings(Scenario(name=Path(path).stem), table, source=str(path), checked=checked)
 
 
@@ -65,8 +72,14 @@ def with_settings(
     return changed
 
 
+def _in_a_line(error: ValueError) -> str:
+    """What tomllib says; it may repeat a key or a value of any length, and of any characters."""
+    text = str(error)
+    return text if len(text) <= _MOST_WORDS and text.isprintable() else shown(text)
+
+
 def _meant(key: str) -> str:
-    close = get_close_matches(key, _KEYS, 1)
+    close = get_close_matches(key[: 2 * max(map(len, _KEYS))], _KEYS, 1)
     return f"do you mean {close[0]}?" if close else f"there are {', '.join(_KEYS)}"
 
 
@@ -81,7 +94,7 @@ def parse_setting(text: str) -> tuple[str, Any]:
         raise ScenarioError(f"{text!r} is no setting: write KEY=VALUE, as in watermark=4096")
     try:
         found = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return key, value
     # Without quotes the release 6.18 looks like a number.
     return key, value if key in _TEXTS and not isinstance(found, str) else found

@@ -13,9 +13,8 @@ from perfring.events import BpfOutputEvents, SoftPageFaultEvents, TracepointEven
 from perfring.geometry import Verdict, watermark_verdict
 from perfring.record_sizes import RecordSizes
 from simkernel.simulate.readers import READERS
-from simkernel.simulate.recorded import recorded_payloads, recorded_programs
+from simkernel.simulate.recorded import between_events, recorded_payloads, recorded_programs
 from simkernel.simulate.scenario import AUTO, BURST_SPEED, Scenario, ScenarioError
-from simkernel.tasks import Spend
 from simkernel.workload import Emit, bursty, constant, getppid, poisson
 
 if TYPE_CHECKING:
@@ -58,13 +57,13 @@ def spawn_writers(scenario: Scenario, kernel: SimKernel) -> list[Actor]:
 
 def _program(scenario: Scenario) -> Workload:
     act, rate, duration = _act(scenario), scenario.rate, scenario.lifetime
-    # Computing between two events instead of sleeping is quicker to simulate, and nobody looks at the switches.
+    between = between_events(rate)
     if scenario.pattern == "bursty":
         burst, spacing = scenario.burst or 1, 1 / (BURST_SPEED * rate)
         pause = burst / rate - (burst - 1) * spacing
-        return bursty(burst, pause, spacing=spacing, act=act, duration=duration, between=Spend)
+        return bursty(burst, pause, spacing=spacing, act=act, duration=duration, between=between)
     make = constant if scenario.pattern == "steady" else poisson
-    return make(rate, act=act, duration=duration, between=Spend)
+    return make(rate, act=act, duration=duration, between=between)
 
 
 def _act(scenario: Scenario) -> Act | RandomAct:

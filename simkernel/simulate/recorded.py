@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from perfring.perfdata.traffic import payload_bytes, read_traffic
 from simkernel.simulate.scenario import Scenario, ScenarioError
-from simkernel.tasks import Spend
+from simkernel.tasks import Sleep, Spend
 from simkernel.workload import replay
 
 if TYPE_CHECKING:
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from perfring.perfdata.traffic import Traffic
     from simkernel.workload import Workload
 
-__all__ = ["recorded", "recorded_payloads", "recorded_programs", "recorded_traffic"]
+__all__ = ["between_events", "recorded", "recorded_payloads", "recorded_programs", "recorded_traffic"]
 
 _SECOND: Final = 1_000_000_000
+_BUSY: Final = 25.0
 _TAIL: Final = 0.001
 """Seconds behind the last record, so that it is part of the scenario."""
 _RING_BYTES: Final = 512 * 1024
@@ -97,7 +98,7 @@ def _read(reading: _Reading) -> Traffic:
 
 
 def recorded_payloads(scenario: Scenario) -> list[int]:
-    """The sizes of BPF output that the scenario's recording comes to."""
+    """The sizes of BPF output that the scenario's recording comes to. Raises as `recorded_programs`."""
     return [payload_bytes(size) for size in _traffic_of(scenario).sizes]
 
 
@@ -108,12 +109,30 @@ def recorded_programs(scenario: Scenario) -> list[Workload]:
         ScenarioError: it has fewer CPUs than the recording.
     """
     traffic = _traffic_of(scenario)
-    if max(traffic.cpus) >= scenario.cpus:
-        raise ScenarioError(f"the recording has records of CPU {max(traffic.cpus)}", key="cpus", value=scenario.cpus)
-    return [replay(traffic.payloads(cpu), start=traffic.start, between=Spend) for cpu in range(scenario.cpus)]
+    return [_program(traffic, cpu, scenario.duration) for cpu in range(scenario.cpus)]
+
+
+def _program(traffic: Traffic, cpu: int, duration: float) -> Workload:
+    records = sum(1 for _ in traffic.on(cpu))
+    return replay(traffic.payloads(cpu), start=traffic.start, between=between_events(records / duration))
+
+
+def between_events(rate: float) -> type[Sleep | Spend]:
+    """What a task of a scenario does between two events; nobody looks at its switches.
+
+    Computing is quicker to simulate than sleeping, but takes a step every few milliseconds: a task that computes for a
+    day between two events would be simulated for hours.
+
+    Args:
+        rate: of its events, per second.
+    """
+    return Spend if rate >= _BUSY else Sleep
 
 
 def _traffic_of(scenario: Scenario) -> Traffic:
     if scenario.recording is None:
         raise AssertionError(f"the scenario {scenario.name!r} has no recording")
-    return recorded_traffic(scenario.recording)
+    traffic = recorded_traffic(scenario.recording)
+    if max(traffic.cpus) >= scenario.cpus:
+        raise ScenarioError(f"the recording has records of CPU {max(traffic.cpus)}", key="cpus", value=scenario.cpus)
+    return traffic

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Final, NoReturn
 
 from perfring.geometry import ring_data_bytes
+from simkernel.foreign import shown, unprintable
 from simkernel.releases import release_named
 from simkernel.simulate.durations import is_number, parse_seconds
 from simkernel.simulate.readers import READERS
@@ -27,8 +28,15 @@ _MOST_CPUS: Final = 256
 _MOST_PAYLOAD: Final = 65_000
 _MOST_EVENTS: Final = 10_000_000
 """Each is kept until the end, in some 350 bytes, and so is each look of the reader."""
+_LEAST_RATE: Final = 1e-9
+"""The time between two events of a lower one would end up as infinite."""
 _MOST_SECONDS: Final = 86_400.0
 _PAGE_SIZES: Final = (4096, 16384, 65536)
+_MOST_RING_BYTES: Final = 1 << 30
+"""Of all rings together: the simulated ones are real memory."""
+_MOST_SIZES: Final = 1000
+_MOST_KEY: Final = 40
+_MOST_TEXT: Final = 1000
 
 
 class ScenarioError(ValueError):
@@ -46,7 +54,8 @@ class ScenarioError(ValueError):
         self.key = key
         self.value = value
         self.source = source
-        what = f"{key} is {value!r}: " if key else ""
+        named = key if key.isidentifier() and len(key) <= _MOST_KEY else shown(key)
+        what = f"{named} is {shown(value)}: " if key else ""
         super().__init__(f"{source}: {what}{problem}" if source else f"{what}{problem}")
 
     def __reduce__(self) -> tuple[Callable[..., ScenarioError], tuple[str, str, object, str]]:
@@ -165,6 +174,10 @@ class Scenario:
             _refuse("payload", self.payload, "the recording has the sizes; leave it out")
 
     def _check_extent(self) -> None:
+        rings = self.ring_bytes * self.cpus
+        if rings > _MOST_RING_BYTES:
+            problem = f"rings of {rings:,} bytes in all are more than {_MOST_RING_BYTES:,}: lower it, or the CPUs"
+            _refuse("pages", self.pages, problem)
         events = self.rate * self.duration * self.cpus
         if events > _MOST_EVENTS:
             mend = "lower the rate, the duration or the number of CPUs"
@@ -188,7 +201,17 @@ def _refuse(key: str, value: object, problem: str) -> NoReturn:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("it must be a text, in quotes")
+    if len(value) > _MOST_TEXT:
+        raise ValueError(f"it must have {_MOST_TEXT} characters at most, and has {len(value):,}")
+    if found := unprintable(value):
+        raise ValueError(f"it must have no control characters, and has {found!r}")
     return value
+
+
+def _path(value: object) -> str:
+    if not _text(value):
+        raise ValueError("it must be the path of a file")
+    return str(value)
 
 
 def _one_of(*words: str) -> Callable[[object], str]:
@@ -236,14 +259,16 @@ def _watermark(value: object) -> int | str:
 def _rate(value: object) -> float:
     if not is_number(value) or value <= 0:
         raise ValueError("it must be a number of events per second above 0")
+    if value < _LEAST_RATE:
+        raise ValueError(f"it must be {_LEAST_RATE:g} events per second or more, one in 30 years")
     return float(value)
 
 
 def _payload(value: object) -> int | Mapping[int, float]:
     if not isinstance(value, Mapping):
         return _whole(0, _MOST_PAYLOAD)(value)
-    if not value:
-        raise ValueError("a mix of payloads must have one at least, as {64 = 9, 4096 = 1}")
+    if not 0 < len(value) <= _MOST_SIZES:
+        raise ValueError(f"a mix of payloads must have from one to {_MOST_SIZES} sizes, as {{64 = 9, 4096 = 1}}")
     return {_payload_size(size): _weight(weight) for size, weight in value.items()}
 
 
@@ -254,12 +279,12 @@ def _payload_size(size: object) -> int:
     try:
         return _whole(0, _MOST_PAYLOAD)(size)
     except ValueError:
-        raise ValueError(f"the size {size!r} in it must be a whole number from 0 to {_MOST_PAYLOAD}") from None
+        raise ValueError(f"the size {shown(size)} in it must be a whole number from 0 to {_MOST_PAYLOAD}") from None
 
 
 def _weight(weight: object) -> float:
     if not is_number(weight) or weight <= 0:
-        raise ValueError(f"the weight {weight!r} in it must be a number above 0")
+        raise ValueError(f"the weight {shown(weight)} in it must be a number above 0")
     return float(weight)
 
 
@@ -279,7 +304,7 @@ _CHECKS: Final[dict[str, Callable[[object], Any]]] = {
     "payload": _payload,
     "pattern": _one_of(*PATTERNS),
     "rate": _rate,
-    "recording": _text,
+    "recording": _path,
     "burst": _whole(1, 1_000_000),
     "lifetime": _seconds(open_below=True),
     "reader": _one_of(*READERS),

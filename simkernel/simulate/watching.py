@@ -31,6 +31,8 @@ __all__ = ["RingWatch", "WatchedKernel"]
 
 _IN: Final = 0x1
 _SECOND: Final = 1_000_000_000
+_MOMENT: Final = 1e-9
+"""Seconds: what ends so long after the end is not before it, whatever else is due at that very moment."""
 _REPORT_EVERY: Final = 1024
 
 
@@ -206,7 +208,7 @@ class WatchedKernel(SimKernel):
         delivered = sum(watch.delivered for watch in self.rings.values())
         records, self._worked_off = delivered - self._worked_off, delivered
         if self._work_ns and records:
-            self.me.spend(records * self._work_ns)
+            self.me.spend(min(records * self._work_ns, self._duration - self.now + 1))
 
     # What is seen.
 
@@ -225,7 +227,7 @@ class WatchedKernel(SimKernel):
             self.looked()
         at, woken = self.now, [] if self.over else self._woken_by(found)
         if found and self._delay:
-            self.sleep(self._delay)  # the reader could run, and something else does
+            self.sleep(min(self._delay, self.left + _MOMENT))  # the reader could run, and something else does
         for watch in woken:
             watch.wakes.append(Wake(at, spurious=not watch.ring.buffer.used))
 

@@ -17,6 +17,7 @@ import pytest
 from perfring.cli import _parquet, main, record
 from perfring.cli._parquet_file import ParquetFile
 from perfring.cli._parquet_path import ParquetNames, ParquetPath
+from perfring.cli._parquet_tables import is_ours
 from tests.unit._opening import PaperKernel
 
 SCHEMA = pa.schema({"time": pa.uint64(), "name": pa.string(), "chain": pa.large_list(pa.uint64())})
@@ -243,3 +244,20 @@ def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as caught:
         ParquetNames(str(tmp_path / "no" / "t.parquet"), [])
     assert caught.value.filename == str(tmp_path / "no" / "t.parquet")
+
+
+@pytest.mark.parametrize("error", [pa.ArrowNotImplementedError, pa.ArrowInvalid, UnicodeError, OSError])
+def test_whatever_arrow_says_of_a_damaged_file_it_is_none_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def refuse(_: str) -> None:
+        raise error("more than 64 bits")
+
+    (tmp_path / "f").touch()
+    monkeypatch.setattr(pq, "read_metadata", refuse)
+    assert not is_ours(str(tmp_path / "f"))
+
+
+def test_a_pipe_of_such_a_name_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "f.sample.parquet")
+    assert not is_ours(str(tmp_path / "f.sample.parquet"))

@@ -19,6 +19,7 @@ from perfring.cli import main
 from simkernel.simulate import BUILT_IN, READERS
 from tests.unit.perfdata_encoder import a_sample, attr, file, saved
 from tests.unit.test_perfdata_reader import RAW
+from tests.unit.test_simulate_recorded import sampled, traffic_file
 
 CALM = "pages = 2\nwatermark = 4096\nrate = 4000\ncpus = 1\nduration = 0.1\n"
 Simulate = Callable[..., int]
@@ -381,3 +382,28 @@ def test_a_recording_and_a_scenario_exclude_each_other(recording: str, capsys: p
 def test_what_is_no_recording_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _simulate("--replay", _file(tmp_path, CALM)) == 1
     assert "not a perf.data file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("missing", ["none.data", "a/b/none.data"])
+def test_a_recording_that_is_missing_is_named_and_not_the_scenario(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], missing: str
+) -> None:
+    path = _file(tmp_path, f'event = "bpf"\npattern = "recorded"\nrecording = "{missing}"\n')
+    assert _simulate(path) == 2
+    assert f"Invalid value: {missing}: No such file" in _words(capsys.readouterr().err)
+
+
+def test_what_a_scenario_is_called_cannot_be_for_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _simulate(_file(tmp_path, 'name = "\\u001b[2J"\n"\\u001b" = 1\n')) == 2
+    assert "\x1b" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("sweep", [(), ("--sweep", "watermark", "--jobs", "1")])
+def test_a_recording_of_more_cpus_than_the_scenario_is_bad_input(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], sweep: tuple[str, ...]
+) -> None:
+    path = traffic_file(tmp_path, sampled(1000, 64, event=8))
+    assert _simulate("--replay", path, "--set", "cpus=2", *sweep) == 2
+    assert "cpus is 2: the recording has records of CPU 2" in _words(capsys.readouterr().err)

@@ -147,7 +147,7 @@ def test_a_corpus_says_where_it_is_wrong(tmp_path: Path) -> None:
     [
         ("actor a\n", "a program begins with a line '== name'"),
         ("== a\n", "a program without a step"),
-        ("== a\nactor a\n== a\nactor a\n", "a second program of the name x/a"),
+        ("== a\nactor a\n== a\nactor a\n", "a second program of the name 'x/a'"),
     ],
 )
 def test_a_corpus_file_has_headings(tmp_path: Path, text: str, words: str) -> None:

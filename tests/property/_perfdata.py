@@ -1,11 +1,9 @@
-"""Files to damage, and ways to damage them: shared by the properties and the fuzzer."""
+"""Files of perf to damage, and what reads them: shared by the properties and the fuzzer."""
 
 from __future__ import annotations
 
-import struct
 import tracemalloc
 from pathlib import Path
-from random import Random
 from typing import Final
 
 from perfring.errors import PerfDataError
@@ -15,7 +13,7 @@ from tests.unit.encoder import Form, record, u32, u64
 from tests.unit.perfdata_encoder import FINISHED_ROUND, a_comm, a_sample, attr, file
 from tests.unit.test_perfdata_reader import FORMAT, RAW
 
-__all__ = ["SEEDS", "damaged", "read_whatever"]
+__all__ = ["SEEDS", "most_memory", "read_whatever"]
 
 _CHAIN: Final = Form(sample_type=1 << 16 | 1 << 1 | 1 << 2 | 1 << 5)
 _TRACING: Final = encode.tracing_data("syscalls", [FORMAT, FORMAT.replace("305", "306")])
@@ -52,31 +50,6 @@ _PIPED: Final = encode.piped(
 
 SEEDS: Final = {"file": file(_RECORDS, events=_EVENTS, features=_FEATURES), "pipe": _PIPED}
 """Whole files with something of everything."""
-
-_INTERESTING: Final = (0, 1, 7, 8, 0xFF, 0xFFFF, 1 << 16, 1 << 24, (1 << 31) - 1, 1 << 32, 1 << 63, (1 << 64) - 1)
-_MOST_MEMORY: Final = 256 << 20
-
-
-def damaged(data: bytes, random: Random) -> bytes:
-    """The file with one damage or several, as disks, networks and enemies do them."""
-    found = bytearray(data)
-    for _ in range(random.choice((1, 1, 1, 2, 4, 16))):
-        at = random.randrange(len(found) or 1)
-        kind = random.randrange(6)
-        if kind == 0 and found:
-            found[at] ^= 1 << random.randrange(8)
-        elif kind == 1:
-            at -= at % 8
-            found[at : at + 8] = struct.pack("=Q", random.choice(_INTERESTING))
-        elif kind == 2:
-            found[at : at + 4] = struct.pack("=I", random.choice(_INTERESTING) & 0xFFFF_FFFF)
-        elif kind == 3:
-            found[at : at + random.randrange(64)] = b""
-        elif kind == 4:
-            found[at:at] = found[random.randrange(len(found) or 1) :][: random.randrange(256)]
-        else:
-            found[at:] = b""
-    return bytes(found)
 
 
 def read_whatever(path: str, data: bytes) -> tuple[int, PerfDataError | None]:

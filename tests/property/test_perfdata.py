@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from perfring.errors import PerfDataError
 from perfring.perfdata import FileEvent, FileFeatures, PerfDataFile, PerfDataWriter
 from tests.hypothesis_profiles import examples
-from tests.property._perfdata import SEEDS, damaged, read_whatever
+from tests.property._hostile import damaged
+from tests.property._perfdata import SEEDS, read_whatever
 from tests.unit.perfdata_encoder import FINISHED_ROUND, a_comm, a_sample, file
 from tests.unit.test_perfdata_writer import ATTR
 

@@ -27,6 +27,13 @@ def test_k38_a_bracket_that_was_not_open_is_not_permitted(text: str) -> None:
     assert refusal(text) == errno.EPERM
 
 
+@pytest.mark.parametrize(("before", "behind"), [("(", ")"), ("!", ""), ("!(", ")")])
+def test_what_is_nested_deeper_than_anybody_writes_is_not_simulated(before: str, behind: str) -> None:
+    assert lets_through(before * 24 + "number == 5" + behind * 24)
+    with pytest.raises(NotImplementedError, match="more than 50 brackets"):
+        parse_filter(before * 3000 + "number == 5" + behind * 3000, POINT)
+
+
 @pytest.mark.parametrize("text", ["(", "(number == 1", "(nothing", "()("])
 def test_k38_an_open_bracket_comes_before_what_is_in_it(text: str) -> None:
     assert refusal(text) == errno.ENOENT

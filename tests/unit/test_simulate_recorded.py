@@ -138,3 +138,9 @@ def test_a_scenario_of_fewer_cpus_than_the_recording_is_refused(tmp_path: Path) 
     assert scenario.cpus == 3
     with pytest.raises(ScenarioError, match="cpus is 2"):
         run(with_settings(scenario, {"cpus": 2}))
+
+
+def test_a_recording_that_begins_at_zero_is_played(tmp_path: Path) -> None:
+    path = traffic_file(tmp_path, sampled(0, 64), sampled(3, 64))
+    assert read_traffic(path).start == 0
+    assert len([record for record in played(path) if record.size == 64]) == 2

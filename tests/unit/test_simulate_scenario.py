@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from simkernel.foreign import shown
 from simkernel.simulate import BUILT_IN, Scenario, ScenarioError, check, parse_setting, read_scenario, with_settings
 
 REFUSED: list[tuple[str, Any]] = [
@@ -54,7 +55,7 @@ def _error(**settings: Any) -> ScenarioError:
 def test_a_value_without_meaning_is_refused_with_its_key_and_value(key: str, value: object) -> None:
     error = _error(**{key: value})
     assert error.key == key
-    assert str(error).startswith(f"{key} is {value!r}: ")
+    assert str(error).startswith(f"{key} is {shown(value)}: ")
 
 
 @pytest.mark.parametrize("payload", [-1, 65_001, {}, {"many": 1}, {64: 0}, {64: 10**400}, {64: "often"}, [64]])
