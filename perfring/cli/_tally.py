@@ -134,7 +134,8 @@ def _waking(figures: dict[str, Any]) -> str:
     rings = f"{figures['cpus']} ring" + ("s" if figures["cpus"] > 1 else "")
     return (
         f"{figures['wakeups']:,} wakeups{level}, {figures['timeouts']:,} waits ended by time; {rings} of "
-        f"{figures['ring_bytes']:,} bytes, found at most {_percent(figures)} % full; {_seconds(figures['cpu_seconds'])} CPU\n"
+        f"{figures['ring_bytes']:,} bytes, found at most {_percent(figures)} % full; "
+        f"{_seconds(figures['cpu_seconds'])} CPU\n"
     )
 
 
