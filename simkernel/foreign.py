@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
+import os
 import re
 import reprlib
-import zlib
-from pathlib import Path
-from typing import IO, Final
+from typing import IO, TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["plain", "read_text", "shown", "unprintable"]
 
@@ -28,7 +29,7 @@ def read_text(path: str | Path, *, most: int) -> str:
         OSError: it cannot be read.
     """
     with open(path, "rb") as file:
-        data = _decompressed(file, most) if Path(path).suffix == ".gz" else file.read(most + 1)
+        data = _decompressed(file, most) if os.fspath(path).endswith(".gz") else file.read(most + 1)
     if len(data) > most:
         raise ValueError(f"it is larger than {most:,} bytes")
     try:
@@ -38,6 +39,9 @@ def read_text(path: str | Path, *, most: int) -> str:
 
 
 def _decompressed(file: IO[bytes], most: int) -> bytes:
+    import gzip  # what every test of a user's imports need not pay for
+    import zlib
+
     try:
         with gzip.GzipFile(fileobj=file) as whole:
             return whole.read(most + 1)
