@@ -198,10 +198,7 @@ class HardPageFaultEvents(Sampling):
 
 
 _COUNTED = frozenset(f"sched:sched_stat_{what}" for what in ("runtime", "wait", "sleep", "iowait", "blocked"))
-"""Tracepoints whose hit counts nanoseconds (``__perf_count`` in the kernel's trace/events/sched.h), and not 1. Without
-PERF_SAMPLE_PERIOD the kernel makes a period, and a sample, of each nanosecond, until it throttles the event: 400 equal
-samples for a hit, measured on 6.18, and none of what follows in that tick. With it a hit is one sample, and the period
-has the nanoseconds."""
+"""Tracepoints whose hit counts nanoseconds, and not 1: a sample for each but for PERF_SAMPLE_PERIOD (K52)."""
 
 
 @dataclass(frozen=True, slots=True)

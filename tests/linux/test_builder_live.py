@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+from collections import Counter
 from collections.abc import Callable, Iterator
 from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 
@@ -15,11 +16,13 @@ from perfring.builder import SessionBuilder
 from perfring.events import (
     BpfOutputEvents,
     ContextSwitchEvents,
+    CustomEvent,
     EventGroup,
     HardPageFaultEvents,
     KernelEvents,
     ProfilingEvents,
     SoftPageFaultEvents,
+    Tracepoint,
     TracepointEvents,
 )
 from perfring.linux import LinuxKernel
@@ -196,7 +199,20 @@ def test_bpf_map_takes_an_output_event_only_when_it_is_not_inherited(
     assert (refused is not None) == inherit
 
 
-def test_a_hit_that_counts_nanoseconds_is_one_sample() -> None:
+def test_k52_without_its_period_a_hit_that_counts_nanoseconds_is_many_samples(kernel: LinuxKernel) -> None:
+    spec = Tracepoint("sched:sched_stat_runtime").spec(kernel)
+    bare = CustomEvent(spec.attr.copy(sample_type=spec.attr.sample_type & ~abi.PERF_SAMPLE_PERIOD), "bare")
+    found: list[Sample] = []
+    with SessionBuilder().with_events(bare).build() as session:
+        session.enable()
+        while len(found) < 200:
+            sum(range(100_000))  # each tick counts how long we ran
+            found += [each for each in session.next_batch(timeout=0) if isinstance(each, Sample)]
+    hits = Counter((each.cpu, each.time, each.raw) for each in found)
+    assert max(hits.values()) > 50
+
+
+def test_k52_a_hit_that_counts_nanoseconds_is_one_sample() -> None:
     found: list[Sample] = []
     with SessionBuilder().with_tracepoint_events(TracepointEvents("sched:sched_stat_runtime")).build() as session:
         session.enable()
