@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -267,6 +268,31 @@ def test_the_tables_of_a_catalogue_are_taken() -> None:
     assert walked()[:2] == (4 * len(RECORD), len(RECORD))
     assert walked(b"")[:2] == (0, 0)
     assert walked(RECORD[:-8])[:2] == (0, 0)
+
+
+@pytest.mark.parametrize("other", [None, 0, "catalogue", dt.datetime_CAPI])
+def test_what_is_no_catalogue_is_refused(other: object) -> None:
+    with pytest.raises((ValueError, TypeError), match=r"PyCapsule|capsule"):
+        CORE.walk(RECORD, len(RECORD), other, [])
+
+
+@pytest.mark.parametrize("pool", [None, (), {}])
+def test_a_pool_is_a_list(pool: Any) -> None:
+    with pytest.raises(TypeError, match="must be list"):
+        CORE.walk(RECORD, len(RECORD), CORE.catalogue(*catalogue().tables()), pool)
+
+
+def test_what_is_no_buffer_in_a_pool_is_left_alone() -> None:
+    pool: list[Any] = [None, b"x" * 8192, memoryview(b"x" * 8192), [bytearray(8192)]]
+    assert CORE.take_buffer(pool, 8192) is pool[4]
+    assert len(pool) == 5
+
+
+def test_tables_that_change_afterwards_change_nothing() -> None:
+    known, side, facts, nobody, told = catalogue().tables()
+    made = CORE.catalogue(known, side, facts, nobody, told)
+    facts[:] = LARGEST
+    assert CORE.walk(Image.of(RECORD * 4).data, 4 * len(RECORD), made, [])[:2] == (4 * len(RECORD), len(RECORD))
 
 
 @pytest.mark.parametrize("length", [-1, len(RECORD) + 9, LARGEST, -LARGEST - 1])
