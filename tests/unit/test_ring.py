@@ -26,6 +26,12 @@ def test_a_record_that_wraps_is_copied_in_one_piece(start: int) -> None:
     assert reader.copy(16) == b"0123456789abcdef"
 
 
+def test_what_ends_where_the_ring_ends_is_one_piece() -> None:
+    ring = BytesRing(16)
+    ring.write(b"0123456789abcdef")
+    assert [bytes(piece) for piece in RingReader(ring).pieces(16)] == [b"0123456789abcdef"]
+
+
 @pytest.mark.parametrize("start", EDGES)
 def test_freeing_stores_the_tail_modulo_two_to_the_64(start: int) -> None:
     ring = BytesRing(64, start=start)

@@ -100,6 +100,12 @@ def test_a_record_may_fill_all_but_one_byte(tail: int, fits: bool) -> None:
     assert (ring.reserve(Writer(), 8) != REFUSED) is fits
 
 
+def test_nothing_fits_below_a_tail_that_is_one_byte_ahead() -> None:
+    ring = RingBuffer(64)
+    ring.store_u64(MMAP_PAGE_DATA_TAIL, 1)
+    assert fill(ring, 1, 8) == 0
+
+
 @pytest.mark.parametrize(("trailer_bytes", "fits"), [(16, True), (24, False)])
 def test_room_is_asked_for_the_trailer_of_the_lost_too(trailer_bytes: int, fits: bool) -> None:
     ring = RingBuffer(128)
