@@ -213,7 +213,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("mounts a filesystem, which takes root")
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", str(tmp_path)], check=True)
     yield tmp_path
-    subprocess.run(["umount", str(tmp_path)], check=True)
+    subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)  # as in test_parquet_live.py
 
 
 def test_a_disk_that_fills_up_leaves_a_file_that_both_can_read(small_disk: Path) -> None:
