@@ -56,7 +56,7 @@ class Guard:
                 self._close_if_wanted()
 
     def call(self, work: Callable[..., _Result], *arguments: Any) -> _Result:
-        """``work(*arguments)``, with everything kept open: as `held`, for what is done at every wake.
+        """``work(*arguments)``, with everything kept open: as `held`, without its generator, for every wake.
 
         Raises:
             SessionClosed: it is too late.

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 import typer
 
-from perfring.errors import SessionClosed
 from perfring.perfdata import PerfDataRecorder
 
 if TYPE_CHECKING:
@@ -86,8 +84,7 @@ class DataWriter:
             self._recorder.write(records)
         except OSError as error:
             self._refused = error
-            with suppress(SessionClosed):
-                self._session.stop()
+            self._session.stop()
 
     def finish(self, figures: dict[str, Any]) -> None:  # noqa: ARG002 - the file has its own
         """Closes the file."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from perfring.cli._json import JsonLines
-from perfring.errors import SessionClosed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,10 +17,13 @@ if TYPE_CHECKING:
     from perfring.records import Record
     from perfring.session import Session
 
-__all__ = ["DATA_SUFFIX", "JsonWriter", "LineWriter", "Output", "Writer"]
+__all__ = ["DATA_SUFFIX", "ENDING", "JsonWriter", "LineWriter", "Output", "Writer"]
 
 DATA_SUFFIX: Final = ".data"
 """Of a file for perf, as its own ``perf.data``."""
+
+ENDING: Final = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""The signals that end a recording; a terminal that is lost is one of them. Windows has no SIGHUP."""
 
 _STDOUT: Final = 1
 
@@ -174,8 +176,7 @@ class JsonWriter(_TextWriter):
             if self._session is None or not self._output.is_file:
                 raise
             self._refused = error
-            with suppress(SessionClosed):
-                self._session.stop()
+            self._session.stop()
         return self._refused is None
 
 

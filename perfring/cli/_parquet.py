@@ -6,13 +6,14 @@ import json
 import os
 import signal
 import threading
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from perfring import __version__
+from perfring.cli._output import ENDING
 from perfring.cli._parquet_path import ParquetNames, ParquetPath
-from perfring.errors import SessionClosed, Unsupported
+from perfring.errors import Unsupported
 from perfring.plan import EventKind
 
 if TYPE_CHECKING:
@@ -36,7 +37,6 @@ _OTHERS: Final = "others"
 _KEY: Final = "perfring."
 _REALTIME: Final = 0
 """CLOCK_REALTIME of clock_gettime(2)."""
-_IMPATIENT: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class ParquetWriter:
@@ -143,8 +143,7 @@ class ParquetWriter:
         while sum(file.nbytes for file in self.files) > _BUFFERED:
             max(self.files, key=lambda file: file.nbytes).write_group()
         if self._session is not None and any(file.refused for file in self.files):
-            with suppress(SessionClosed):
-                self._session.stop()
+            self._session.stop()
             self._session = None  # once is enough
 
     def finish(self, figures: dict[str, Any]) -> None:
@@ -185,7 +184,7 @@ def _undisturbed() -> Iterator[None]:
 
     What waits is bounded, so it takes a second or two. Elsewhere than in the main thread no handler of ours would run.
     """
-    numbers = _IMPATIENT if threading.current_thread() is threading.main_thread() else ()
+    numbers = ENDING if threading.current_thread() is threading.main_thread() else ()
     before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
     try:
         yield

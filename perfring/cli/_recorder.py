@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import threading
 import time
@@ -14,7 +13,7 @@ import typer
 
 from perfring.cli._advice import of_command
 from perfring.cli._lines import Lines, Names
-from perfring.cli._output import DATA_SUFFIX, JsonWriter, LineWriter, Output
+from perfring.cli._output import DATA_SUFFIX, ENDING, JsonWriter, LineWriter, Output
 from perfring.cli._parquet_path import PARQUET_SUFFIX
 from perfring.cli._tally import Tally
 from perfring.command import Command
@@ -37,8 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["Recorder"]
 
 _STDERR: Final = 2
-_ENDING: Final = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""What ends a recording; a terminal that is lost is one of them. Windows has no SIGHUP."""
 _LIVE_PER_SECOND: Final = 4
 
 
@@ -78,7 +75,7 @@ class Recorder:
             session = opened.enter_context(Session(self._kernel, self._plan))
             tally = Tally(session, cpu_seconds_before=cpu_before)
             session.on_error(lambda error, record: tally.note(error))  # noqa: ARG005 - the callback's signature
-            with stop_on_signals(session, signals=_ENDING):  # until the files are whole, too
+            with stop_on_signals(session, signals=ENDING):  # until the files are whole, too
                 with self._live(tally):
                     writer = self._writer(opened, session)  # takes its time: whoever loses patience finds whole files
                     try:
