@@ -49,10 +49,9 @@ PyDoc_STRVAR(take_spans_doc,
              "take_spans(data, starts, shift, edges, item, into)\n--\n\n"
              "Copies items from shift bytes behind each start; record i has edges[i + 1] - edges[i] of them.");
 
-static int copy_spans(const Py_buffer *into, const Py_buffer *data, const int64_t *starts, const int64_t *edges,
+static int copy_spans(uint8_t *to, Py_ssize_t room, const Py_buffer *data, const int64_t *starts, const int64_t *edges,
                       Py_ssize_t count, int64_t shift, int64_t item) {
-    uint8_t *to = into->buf;
-    const uint8_t *end = to + into->len;
+    const uint8_t *end = to + room;
     for (Py_ssize_t i = 0; i < count; i++) {
         /* Without a sign: whatever the sums come to, it is defined, and compared with the ends. */
         int64_t start = (int64_t)((uint64_t)starts[i] + (uint64_t)shift);
@@ -73,7 +72,7 @@ static PyObject *core_take_spans(PyObject *module, PyObject *args) {
         return NULL;
     Py_ssize_t count = starts.len / 8;
     int ok = edges.len / 8 == count + 1 && item > 0 && item <= 64 &&
-             copy_spans(&into, &data, starts.buf, edges.buf, count, shift, item);
+             copy_spans(into.buf, into.len, &data, starts.buf, edges.buf, count, shift, item);
     if (!ok)
         PyErr_Format(PyExc_ValueError, "spans lie outside of %zd bytes, or are not %zd bytes in all", data.len, into.len);
     PyBuffer_Release(&data);
@@ -83,66 +82,82 @@ static PyObject *core_take_spans(PyObject *module, PyObject *args) {
     return ok ? Py_NewRef(Py_None) : NULL;
 }
 
-PyDoc_STRVAR(count_items_doc, "count_items(data, starts, at, item, edges)\n--\n\n"
-                              "Where the items of counted parts begin, laid end to end: edges has one more than starts.");
-
-static PyObject *core_count_items(PyObject *module, PyObject *args) {
-    Py_buffer data, starts, edges;
-    Py_ssize_t at, item;
-    (void)module;
-    if (!PyArg_ParseTuple(args, "y*y*nnw*:count_items", &data, &starts, &at, &item, &edges))
-        return NULL;
-    Py_ssize_t count = starts.len / 8;
-    const int64_t *start = starts.buf;
-    int64_t *edge = edges.buf, total = 0;
-    int ok = edges.len / 8 == count + 1 && at >= 0 && item > 0 && at <= data.len - 8 &&
-             !outside(start, count, data.len - 8 - at);
-    for (Py_ssize_t i = 0; ok && i < count; i++) {
-        edge[i] = total;
-        uint64_t items = count_of(item, load64((const uint8_t *)data.buf + start[i] + at));
-        ok = items <= UINT16_MAX; /* more than a record can hold */
-        total += (int64_t)items;
+/* Where the items of counted parts begin, laid end to end: one edge more than there are starts. */
+static int count_items(const Py_buffer *data, const int64_t *starts, Py_ssize_t count, Py_ssize_t at, Py_ssize_t item,
+                       int64_t *edges) {
+    if (at < 0 || item <= 0 || item > 64 || at > data->len - 8 || outside(starts, count, data->len - 8 - at))
+        return 0;
+    edges[0] = 0;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        uint64_t items = count_of(item, load64((const uint8_t *)data->buf + starts[i] + at));
+        if (items > UINT16_MAX) /* more than a record can hold */
+            return 0;
+        edges[i + 1] = edges[i] + (int64_t)items;
     }
-    if (ok)
-        edge[count] = total;
-    else
-        PyErr_Format(PyExc_ValueError, "counts at %zd lie outside of %zd bytes, or are no counts", at, data.len);
-    PyBuffer_Release(&data);
-    PyBuffer_Release(&starts);
-    PyBuffer_Release(&edges);
-    return ok ? Py_NewRef(Py_None) : NULL;
+    return 1;
 }
 
-PyDoc_STRVAR(count_text_doc, "count_text(data, starts, at, trailer, edges)\n--\n\n"
-                             "As count_items, of the bytes before the first NUL, or the trailer, from at on.");
+/* As count_items, of the bytes before the first NUL, or the trailer, from at on. */
+static int count_text(const Py_buffer *data, const int64_t *starts, Py_ssize_t count, Py_ssize_t at, Py_ssize_t trailer,
+                      int64_t *edges) {
+    if (at < HEADER || at > UINT16_MAX || trailer < 0 || trailer > UINT16_MAX || data->len < HEADER ||
+        outside(starts, count, data->len - HEADER))
+        return 0;
+    edges[0] = 0;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        const uint8_t *record = (const uint8_t *)data->buf + starts[i];
+        Py_ssize_t room = load_header(record).size - trailer - at;
+        if (room < 0 || room + at > data->len - starts[i])
+            return 0;
+        const uint8_t *nul = memchr(record + at, 0, (size_t)room);
+        edges[i + 1] = edges[i] + (nul ? nul - record - at : room);
+    }
+    return 1;
+}
 
-static PyObject *core_count_text(PyObject *module, PyObject *args) {
-    Py_buffer data, starts, edges;
-    Py_ssize_t at, trailer;
-    (void)module;
-    if (!PyArg_ParseTuple(args, "y*y*nnw*:count_text", &data, &starts, &at, &trailer, &edges))
+typedef int counting_t(const Py_buffer *, const int64_t *, Py_ssize_t, Py_ssize_t, Py_ssize_t, int64_t *);
+
+/* (edges, values, items): what is counted by `counting`, given at and `by`, and then copied from `shift` on. */
+static PyObject *take_counted(PyObject *args, const char *format, counting_t *counting, const char *what) {
+    Py_buffer data, starts;
+    Py_ssize_t at, by, text = counting == count_text;
+    PyObject *pool, *values = NULL, *answer = NULL;
+    if (!PyArg_ParseTuple(args, format, &data, &starts, &at, &by, &PyList_Type, &pool))
         return NULL;
     Py_ssize_t count = starts.len / 8;
-    const int64_t *start = starts.buf;
-    int64_t *edge = edges.buf, total = 0;
-    int ok = edges.len / 8 == count + 1 && at >= HEADER && at <= UINT16_MAX && trailer >= 0 &&
-             trailer <= UINT16_MAX && data.len >= HEADER && !outside(start, count, data.len - HEADER);
-    for (Py_ssize_t i = 0; ok && i < count; i++) {
-        const uint8_t *record = (const uint8_t *)data.buf + start[i];
-        Py_ssize_t room = load_header(record).size - trailer - at;
-        edge[i] = total;
-        ok = room >= 0 && room + at <= data.len - start[i];
-        const uint8_t *nul = ok ? memchr(record + at, 0, (size_t)room) : NULL;
-        total += nul ? nul - record - at : room;
+    PyObject *edges = take_buffer(pool, (count + 1) * 8);
+    int64_t *edge = edges ? (int64_t *)(void *)PyByteArray_AsString(edges) : NULL;
+    if (edge && counting(&data, starts.buf, count, at, by, edge)) {
+        Py_ssize_t item = text ? 1 : by, shift = text ? at : at + (item == 1 ? 4 : 8), size = edge[count] * item;
+        values = take_buffer(pool, size + 8); /* numpy makes no array of nothing */
+        if (values && copy_spans((uint8_t *)PyByteArray_AsString(values), size, &data, starts.buf, edge, count, shift, item))
+            answer = Py_BuildValue("OOn", edges, values, (Py_ssize_t)edge[count]);
     }
-    if (ok)
-        edge[count] = total;
-    else
-        PyErr_Format(PyExc_ValueError, "text at %zd lies outside of records in %zd bytes", at, data.len);
+    if (!answer && !PyErr_Occurred())
+        PyErr_Format(PyExc_ValueError, "%s at %zd lies outside of records in %zd bytes", what, at, data.len);
+    Py_XDECREF(edges);
+    Py_XDECREF(values);
     PyBuffer_Release(&data);
     PyBuffer_Release(&starts);
-    PyBuffer_Release(&edges);
-    return ok ? Py_NewRef(Py_None) : NULL;
+    return answer;
+}
+
+PyDoc_STRVAR(take_items_doc,
+             "take_items(data, starts, at, item, pool)\n--\n\n"
+             "The items of parts that have their count in front: (edges, values, items), bytearrays out of the pool, longer\n"
+             "than it takes. Record i has the items from edges[i] to edges[i + 1]. The count of bytes is a u32, else a u64.");
+
+static PyObject *core_take_items(PyObject *module, PyObject *args) {
+    (void)module;
+    return take_counted(args, "y*y*nnO!:take_items", count_items, "a counted part");
+}
+
+PyDoc_STRVAR(take_text_doc, "take_text(data, starts, at, trailer, pool)\n--\n\n"
+                            "As take_items, of the bytes before the first NUL, or the trailer, from at on.");
+
+static PyObject *core_take_text(PyObject *module, PyObject *args) {
+    (void)module;
+    return take_counted(args, "y*y*nnO!:take_text", count_text, "text");
 }
 
 /* The place of an aligned u64, or NULL with an error. */
@@ -195,19 +210,19 @@ static PyObject *core_store_release(PyObject *module, PyObject *args) {
 
 static PyMethodDef functions[] = {
     {"catalogue", core_catalogue, METH_VARARGS, catalogue_doc},
-    {"count_text", core_count_text, METH_VARARGS, count_text_doc},
-    {"count_items", core_count_items, METH_VARARGS, count_items_doc},
     {"load_acquire", core_load_acquire, METH_VARARGS, load_doc},
     {"store_release", core_store_release, METH_VARARGS, store_doc},
     {"take_buffer", core_take_buffer, METH_VARARGS, take_buffer_doc},
+    {"take_items", core_take_items, METH_VARARGS, take_items_doc},
     {"take_rows", core_take_rows, METH_VARARGS, take_rows_doc},
     {"take_spans", core_take_spans, METH_VARARGS, take_spans_doc},
+    {"take_text", core_take_text, METH_VARARGS, take_text_doc},
     {"walk", core_walk, METH_VARARGS, walk_doc},
     {NULL, NULL, 0, NULL},
 };
 
 /* What perfring.engine asks for: goes up with every change of these functions, for a library may be older than the code. */
-enum { INTERFACE = 2 };
+enum { INTERFACE = 3 };
 
 static int execute(PyObject *module) { return PyModule_AddIntConstant(module, "INTERFACE", INTERFACE); }
 

@@ -46,6 +46,7 @@ static inline uint64_t count_of(int64_t item, uint64_t word) {
 }
 
 /* _walk.c */
+PyObject *take_buffer(PyObject *pool, Py_ssize_t size);
 PyObject *core_catalogue(PyObject *module, PyObject *args);
 PyObject *core_walk(PyObject *module, PyObject *args);
 PyObject *core_take_buffer(PyObject *module, PyObject *args);

@@ -28,7 +28,8 @@ typedef struct {
     uint64_t mask; /* slots - 1 */
     const uint16_t *side;
     const facts_t *facts;
-    Py_ssize_t kinds; /* codes */
+    uint32_t *lately;  /* rows of each code in the image before: how many there may be in this one */
+    Py_ssize_t kinds;  /* codes */
     known_t nobody;   /* what an unknown id means */
     int identified, writer_told;
 } catalogue_t;
@@ -60,13 +61,14 @@ static inline uint32_t classify(const catalogue_t *c, const uint8_t *record, hea
     return c->side[writer->row * SIDE_TYPES + type];
 }
 
-/* Not 0: a record of this size does not fit the shape. Kinds alternate at random, so there is no branch in here. */
-static inline uint64_t misses(const facts_t *f, const uint8_t *record, int64_t size) {
-    int64_t over = f->part_at - (size - HEADER);
-    uint64_t word = load64(record + f->part_at - (over & ~(over >> 63))); /* inside of the record, whatever it is */
-    uint64_t count = count_of(f->item, word), alone = (uint64_t)-(int64_t)(f->item != 0);
-    uint64_t misfit = (count * (uint64_t)f->item ^ (uint64_t)(size - f->items_at)) | count >> 16; /* more than fits at all */
-    return (uint64_t)((size - f->least) | (f->most - size)) >> 63 | (misfit & alone);
+/* Whether a record of this size is none of the shape. Kinds alternate at random, so there is no branch on what the shape
+ * has; the two on sizes are never taken in a sound image. */
+static inline int misses(const facts_t *f, const uint8_t *record, int64_t size) {
+    if (size < f->least || size > f->most)
+        return 1;
+    uint64_t count = count_of(f->item, load64(record + f->part_at)), alone = (uint64_t)-(int64_t)(f->item != 0);
+    uint64_t wrong = (count * (uint64_t)f->item ^ (uint64_t)(size - f->items_at)) | count >> 16; /* more than fits at all */
+    return (wrong & alone) != 0;
 }
 
 /* The code that a record keeps: that of samples whose payload does not fit, where there is one. */
@@ -108,17 +110,18 @@ static Py_ssize_t count_alike(const catalogue_t *c, const uint8_t *data, Py_ssiz
     return count;
 }
 
-/* A buffer that grows: its bytes are those of a bytearray out of the pool. */
+/* The records of one code: a bytearray out of the pool with their rows, and from `behind` on where each begins. */
 typedef struct {
-    PyObject *bytes; /* NULL before the first use */
-    uint8_t *next;   /* where the next item goes */
-    Py_ssize_t left; /* items that there is room for */
+    PyObject *bytes; /* NULL before the first record */
+    uint8_t *rows;
+    int64_t *starts;
+    Py_ssize_t count, room, behind;
 } table_t;
 
-/* What the walk of a mixed image makes. Starts, keys and codes grow together: there is room for `room` of each. */
+/* What the walk of a mixed image makes. Keys and codes grow together: there is room for `room` of each. */
 typedef struct {
     PyObject *pool;
-    PyObject *starts, *codes, *keys;
+    PyObject *codes, *keys;
     table_t *tables;
     Py_ssize_t count, room;
 } found_t;
@@ -128,7 +131,7 @@ typedef struct {
 enum { LEAST_POOLED = 4096 }; /* as in memory.py */
 
 /* A bytearray of at least so many bytes: one of the pool that nobody else holds any more, or a new one for the pool. */
-static NOINLINE PyObject *take_buffer(PyObject *pool, Py_ssize_t size) {
+PyObject *take_buffer(PyObject *pool, Py_ssize_t size) {
     PyObject *best = NULL;
     Py_ssize_t best_size = size > PY_SSIZE_T_MAX / 4 ? size : size * 4; /* a larger one is for larger needs */
     if (size < LEAST_POOLED)
@@ -163,19 +166,35 @@ static int renew(PyObject *pool, PyObject **bytes, Py_ssize_t used, Py_ssize_t w
 
 static NOINLINE int grow(found_t *f, Py_ssize_t room) {
     f->room = room;
-    return renew(f->pool, &f->starts, f->count * 8, room * 8) || renew(f->pool, &f->codes, f->count * 2, room * 2) ||
-           renew(f->pool, &f->keys, f->count * 8, room * 8);
+    return renew(f->pool, &f->codes, f->count * 2, room * 2) || renew(f->pool, &f->keys, f->count * 8, room * 8);
 }
 
-/* Room for as many rows as there will be if the image goes on as it began: `done` of `all` bytes are behind us. */
-static NOINLINE int grow_table(PyObject *pool, table_t *t, int64_t fixed, Py_ssize_t done, Py_ssize_t all) {
-    Py_ssize_t used = t->bytes ? t->next - (uint8_t *)buffer_of(t->bytes) : 0, rows = fixed ? used / fixed : 0;
-    double whole = (double)all / (double)(done + 1), expected = (double)rows * (whole < 1e3 ? whole : 1e3) * 1.1;
-    Py_ssize_t room = rows * 2 + 16 > (Py_ssize_t)expected ? rows * 2 + 16 : (Py_ssize_t)expected + 16;
-    if (renew(pool, &t->bytes, used, room * fixed + BLOCK))
+/* As many records of a code as there will be: at first as in the image before, then as if it goes on as it began. */
+static Py_ssize_t expected_rows(const table_t *t, Py_ssize_t lately, int64_t least, Py_ssize_t done, Py_ssize_t all) {
+    double whole = (double)all / (double)(done + 1);
+    double rows = t->count ? (double)t->count * (whole < 1e3 ? whole : 1e3) : (double)lately;
+    Py_ssize_t at_least = t->count * 2 + 16, at_most = t->count + (all - done) / least + 1, some = (Py_ssize_t)(rows * 1.1);
+    some = some > at_least ? some : at_least;
+    return some < at_most ? some : at_most;
+}
+
+/* Room for more records of a code: `done` of `all` bytes are behind us. */
+static NOINLINE int grow_table(const catalogue_t *c, found_t *f, uint32_t code, Py_ssize_t done, Py_ssize_t all) {
+    table_t *t = &f->tables[code];
+    const facts_t *facts = &c->facts[code];
+    Py_ssize_t rows = t->count, room = expected_rows(t, c->lately[code], facts->least, done, all);
+    Py_ssize_t behind = (room * facts->fixed + BLOCK + 7) & ~(Py_ssize_t)7;
+    PyObject *larger = take_buffer(f->pool, behind + room * 8);
+    if (!larger)
         return -1;
-    t->next = (uint8_t *)buffer_of(t->bytes) + used;
-    t->left = fixed ? room - rows : PY_SSIZE_T_MAX;
+    uint8_t *to = buffer_of(larger);
+    if (t->bytes) {
+        const uint8_t *from = buffer_of(t->bytes);
+        memcpy(to, from, (size_t)(rows * facts->fixed));
+        memcpy(to + behind, from + t->behind, (size_t)rows * 8);
+        Py_DECREF(t->bytes);
+    }
+    *t = (table_t){larger, to, (int64_t *)(void *)(to + behind), rows, room, behind};
     return 0;
 }
 
@@ -195,7 +214,7 @@ static NOINLINE Py_ssize_t walk_all(const catalogue_t *c, const uint8_t *data, P
     for (;;) {
         if (f->count == f->room && grow(f, f->room * 2))
             return -1;
-        int64_t *restrict starts = buffer_of(f->starts), *restrict keys = buffer_of(f->keys);
+        int64_t *restrict keys = buffer_of(f->keys);
         uint16_t *restrict codes = buffer_of(f->codes);
         table_t *restrict tables = f->tables;
         Py_ssize_t count = f->count, room = f->room;
@@ -207,18 +226,17 @@ static NOINLINE Py_ssize_t walk_all(const catalogue_t *c, const uint8_t *data, P
             if (h.size < HEADER || h.size & 7 || h.size > length - at)
                 break;
             uint32_t code = classify(c, record, h);
-            if (__builtin_expect(misses(&c->facts[code], record, h.size) != 0, 0))
+            if (__builtin_expect(misses(&c->facts[code], record, h.size), 0))
                 code = check(c, record, h.size, code);
             const facts_t *facts = &c->facts[code];
             table_t *table = &tables[code];
-            if (__builtin_expect(!table->left, 0) && grow_table(f->pool, table, facts->fixed, at, length))
+            if (__builtin_expect(table->count == table->room, 0) && grow_table(c, f, code, at, length))
                 return -1;
-            starts[count] = at;
+            Py_ssize_t row = table->count++;
+            table->starts[row] = at;
             codes[count] = (uint16_t)code;
             keys[count] = key_of(facts, record, h.size);
-            copy_row(table->next, record, facts->fixed, length - at);
-            table->next += facts->fixed;
-            table->left--;
+            copy_row(table->rows + row * facts->fixed, record, facts->fixed, length - at);
             at += h.size;
         }
         f->count = count;
@@ -227,16 +245,15 @@ static NOINLINE Py_ssize_t walk_all(const catalogue_t *c, const uint8_t *data, P
     }
 }
 
-/* {code: (table, rows)} of the codes that occur. */
+/* {code: (table, rows, behind)} of the codes that occur. */
 static PyObject *tables_of(const catalogue_t *c, found_t *f) {
     PyObject *found = PyDict_New();
     for (Py_ssize_t kind = 0; found && kind < c->kinds; kind++) {
-        table_t *t = &f->tables[kind];
+        const table_t *t = &f->tables[kind];
+        c->lately[kind] = (uint32_t)t->count;
         if (!t->bytes)
             continue;
-        int64_t fixed = c->facts[kind].fixed;
-        Py_ssize_t rows = fixed ? (t->next - (uint8_t *)buffer_of(t->bytes)) / fixed : 0;
-        PyObject *code = PyLong_FromSsize_t(kind), *table = Py_BuildValue("On", t->bytes, rows);
+        PyObject *code = PyLong_FromSsize_t(kind), *table = Py_BuildValue("Onn", t->bytes, t->count, t->behind);
         if (!code || !table || PyDict_SetItem(found, code, table))
             Py_CLEAR(found);
         Py_XDECREF(code);
@@ -246,10 +263,10 @@ static PyObject *tables_of(const catalogue_t *c, found_t *f) {
 }
 
 static int is_sorted(const int64_t *keys, Py_ssize_t count) {
-    int sorted = 1;
+    int64_t signs = 0; /* no times are so far apart that a difference has the wrong sign, but for -1 and the latest */
     for (Py_ssize_t i = 1; i < count; i++)
-        sorted &= keys[i - 1] <= keys[i];
-    return sorted;
+        signs |= (int64_t)((uint64_t)keys[i] - (uint64_t)keys[i - 1]);
+    return signs >= 0;
 }
 
 /* The stride of an image in which all records are alike, 0 for any other. What is cut off at its end is of that size. */
@@ -322,13 +339,15 @@ static void forget_catalogue(PyObject *capsule) { PyMem_Free(PyCapsule_GetPointe
 
 /* A copy of the tables, in one piece behind the catalogue: nobody can change them once they are known to be sound. */
 static PyObject *new_catalogue(catalogue_t c, const Py_buffer *known, const Py_buffer *side, const Py_buffer *facts) {
-    catalogue_t *made = PyMem_Malloc(sizeof c + (size_t)(known->len + facts->len + side->len));
+    size_t lately = (size_t)c.kinds * sizeof *c.lately;
+    catalogue_t *made = PyMem_Calloc(1, sizeof c + (size_t)(known->len + facts->len + side->len) + lately);
     if (!made)
         return PyErr_NoMemory();
     uint8_t *at = (uint8_t *)(made + 1);
     c.known = memcpy(at, known->buf, (size_t)known->len);
     c.facts = memcpy(at += known->len, facts->buf, (size_t)facts->len);
-    c.side = memcpy(at + facts->len, side->buf, (size_t)side->len);
+    c.lately = (uint32_t *)(void *)(at += facts->len);
+    c.side = memcpy(at + lately, side->buf, (size_t)side->len);
     *made = c;
     PyObject *capsule = sound(made, side->len / (SIDE_TYPES * 2)) ? PyCapsule_New(made, CATALOGUE, forget_catalogue) : NULL;
     if (!capsule)
@@ -373,14 +392,13 @@ static PyObject *walk_mixed(const catalogue_t *c, const uint8_t *data, Py_ssize_
         if (end >= 0)
             tables = tables_of(c, &f);
         if (tables)
-            answer = Py_BuildValue("nninnOOOO", end, (Py_ssize_t)0, is_sorted(buffer_of(f.keys), f.count),
-                                   (Py_ssize_t)ODD, f.count, f.starts, f.codes, f.keys, tables);
+            answer = Py_BuildValue("nninnOOO", end, (Py_ssize_t)0, is_sorted(buffer_of(f.keys), f.count),
+                                   (Py_ssize_t)ODD, f.count, f.codes, f.keys, tables);
     }
     for (Py_ssize_t kind = 0; kind < c->kinds; kind++)
         Py_XDECREF(f.tables[kind].bytes);
     PyMem_Free(f.tables);
     Py_XDECREF(tables);
-    Py_XDECREF(f.starts);
     Py_XDECREF(f.codes);
     Py_XDECREF(f.keys);
     return answer;
@@ -393,15 +411,14 @@ static PyObject *walk_buffers(const catalogue_t *c, const uint8_t *data, Py_ssiz
     Py_ssize_t stride = stride_of(c, data, length, &count, &sorted, &code);
     if (!stride)
         return walk_mixed(c, data, length, pool);
-    return Py_BuildValue("nninnOOOO", count * stride, stride, sorted, (Py_ssize_t)code, count, Py_None, Py_None, Py_None,
-                         Py_None);
+    return Py_BuildValue("nninnOOO", count * stride, stride, sorted, (Py_ssize_t)code, count, Py_None, Py_None, Py_None);
 }
 
 const char walk_doc[] = "walk(data, length, catalogue, pool)\n--\n\n"
-                        "The records of an image: (end, stride, sorted, code, count, starts, codes, keys, tables).\n\n"
-                        "With a stride all records have this code, and the last four are None. Else they are bytearrays out\n"
-                        "of the pool, longer than it takes, and a dict {code: (bytearray, rows)}: all that has a fixed place\n"
-                        "of the records of that code.";
+                        "The records of an image: (end, stride, sorted, code, count, codes, keys, tables).\n\n"
+                        "With a stride all records have this code, and the last three are None. Else they are bytearrays\n"
+                        "out of the pool, longer than it takes, and a dict {code: (bytearray, rows, behind)}: all that has\n"
+                        "a fixed place of the records of that code, and from that byte on their offsets, as int64.";
 
 PyObject *core_walk(PyObject *module, PyObject *args) {
     Py_buffer data;

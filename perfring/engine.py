@@ -22,7 +22,7 @@ __all__ = ["ENGINES", "Core", "core", "engine_name", "is_built", "using", "why_p
 
 ENGINES: Final = ("compiled", "python")
 _VARIABLE: Final = "PERFRING_ENGINE"
-_INTERFACE: Final = 2
+_INTERFACE: Final = 3
 """Of the compiled functions: as in _core.c. An editable install may find a library that was built of older sources."""
 
 
@@ -40,8 +40,12 @@ class Core(Protocol):
         """Writes the u64; what was read before is not newer."""
         ...
 
-    def count_text(self, data: Any, starts: Any, at: int, trailer: int, edges: Any) -> None:
-        """Adds up the lengths of names."""
+    def take_items(self, data: Any, starts: Any, at: int, item: int, pool: list[bytearray]) -> tuple[Any, Any, int]:
+        """Copies the items of parts that have their count in front: see `perfring.columns.gather`."""
+        ...
+
+    def take_text(self, data: Any, starts: Any, at: int, trailer: int, pool: list[bytearray]) -> tuple[Any, Any, int]:
+        """Copies names."""
         ...
 
     def take_rows(self, data: Any, starts: Any, size: int, into: Any) -> None:
@@ -50,10 +54,6 @@ class Core(Protocol):
 
     def take_spans(self, data: Any, starts: Any, shift: int, edges: Any, item: int, into: Any) -> None:
         """Copies items from behind each start."""
-        ...
-
-    def count_items(self, data: Any, starts: Any, at: int, item: int, edges: Any) -> None:
-        """Adds up the counts that stand in front of parts."""
         ...
 
     def catalogue(self, *tables: Any) -> Any:

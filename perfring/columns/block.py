@@ -82,8 +82,7 @@ class Block:
 
     @lazy
     def _starts(self) -> Offsets:
-        walked = self._walked
-        return np.arange(len(walked.keys)) * walked.stride if walked.starts is None else walked.starts
+        return self._walked.starts()
 
     def chosen(self, low: int, high: int) -> list[tuple[int, Choice]]:
         """Each code that these records have, and which of its group they are, in time order."""
@@ -110,11 +109,12 @@ class Block:
 
     def table(self, code: int, choice: Choice) -> NDArray[Any]:
         """Of these records, all that has a fixed place."""
-        return self._walked.groups[code].table[choice]
+        table = self._walked.groups[code].table
+        return table if choice is _ALL else table[choice]
 
     def starts_of(self, code: int, choice: Choice) -> Offsets:
         """Where these records begin in the image."""
-        return self._starts[self._walked.groups[code].rows[choice]]
+        return self._walked.groups[code].starts[choice]
 
     def keys_of(self, code: int, choice: Choice) -> NDArray[np.int64]:
         """The times of these records, ascending."""

@@ -9,9 +9,10 @@ import numpy as np
 from perfring import abi
 from perfring.columns.block import Block, Run
 from perfring.columns.catalogue import Catalogue
+from perfring.columns.groups import Picked
 from perfring.columns.image import Image
 from perfring.columns.table import Columns, Ranks, Source
-from perfring.columns.walk import Group, Walked
+from perfring.columns.walk import Walked
 from perfring.decoding import Decoder
 from perfring.layout import EventLayout
 
@@ -31,7 +32,7 @@ def empty_columns(shape: Shape) -> Columns:
     """
     nobody = EventLayout(abi.PerfEventAttr(), name="nobody", kind="custom")
     none = np.zeros(0, np.int64)
-    walked = Walked(0, none, True, none, {_CODE: Group(np.zeros(0, shape.fixed), none)})
+    walked = Walked(0, none, True, {_CODE: Picked(np.zeros(0, shape.fixed), none, none)})
     block = Block(
         Image.of(bytes(shape.least)), walked, Catalogue(None, nobody), Decoder(default=nobody), cpu=0, position=0
     )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from perfring.columns.image import Bytes, Image, Offsets
     from perfring.columns.memory import Memory
 
-__all__ = ["count_items", "count_text", "take_rows", "take_spans"]
+__all__ = ["take_items", "take_rows", "take_spans", "take_text"]
 
 
 def take_rows(data: Bytes, dtype: np.dtype[Any], starts: Offsets, *, memory: Memory | None = None) -> NDArray[Any]:
@@ -33,33 +33,42 @@ def take_rows(data: Bytes, dtype: np.dtype[Any], starts: Offsets, *, memory: Mem
     return np.ndarray((max(len(data) - dtype.itemsize + 1, 0),), blank, data, 0, (1,))[starts].view(dtype)
 
 
-def count_items(image: Image, starts: Offsets, at: int, item: int) -> Offsets:
-    """The counts in front of parts that begin ``at`` bytes behind each start, added up: one more than there are starts.
+def take_items(image: Image, starts: Offsets, at: int, item: int) -> tuple[Offsets, Bytes]:
+    """The items of parts ``at`` bytes behind each start, whose count stands in front: of bytes a u32, else a u64.
 
-    The count of single bytes is a u32, any other one a u64.
+    Returns:
+        Where those of each record begin, laid end to end: one more than there are starts; and the bytes of all.
     """
-    edges = np.zeros(len(starts) + 1, np.int64)
     compiled = core()
     if compiled is not None:
-        compiled.count_items(image.data, starts, at, item, edges)
-        return edges
+        return _arrays(len(starts), item, compiled.take_items(image.data, starts, at, item, _pool(image)))
+    edges = np.zeros(len(starts) + 1, np.int64)
     counts = image.u32(starts + at) if item == 1 else image.words[(starts + at) >> 3]
     np.cumsum(counts, out=edges[1:])
-    return edges
+    shift = at + (4 if item == 1 else 8)
+    return edges, take_spans(image.data, starts, edges, item=item, shift=shift, memory=image.memory)
 
 
-def count_text(image: Image, starts: Offsets, at: int, trailer: int) -> Offsets:
-    """As `count_items`, of names that begin ``at`` bytes behind each start, and end at a NUL or at the trailer."""
-    edges = np.zeros(len(starts) + 1, np.int64)
+def take_text(image: Image, starts: Offsets, at: int, trailer: int) -> tuple[Offsets, Bytes]:
+    """As `take_items`, of names that begin ``at`` bytes behind each start, and end at a NUL or at the trailer."""
     compiled = core()
     if compiled is not None:
-        compiled.count_text(image.data, starts, at, trailer, edges)
-        return edges
+        return _arrays(len(starts), 1, compiled.take_text(image.data, starts, at, trailer, _pool(image)))
+    edges = np.zeros(len(starts) + 1, np.int64)
     room = np.concatenate(([0], np.cumsum(image.sizes(starts) - trailer - at)))
     nuls = np.flatnonzero(take_spans(image.data, starts, room, shift=at) == 0)
     first = np.append(nuls, room[-1])[np.searchsorted(nuls, room[:-1])]
     np.cumsum(np.minimum(first, room[1:]) - room[:-1], out=edges[1:])
-    return edges
+    return edges, take_spans(image.data, starts, edges, shift=at, memory=image.memory)
+
+
+def _pool(image: Image) -> list[bytearray]:
+    return [] if image.memory is None else image.memory.kept
+
+
+def _arrays(records: int, item: int, taken: tuple[bytearray, bytearray, int]) -> tuple[Offsets, Bytes]:
+    edges, values, items = taken
+    return np.frombuffer(edges, np.int64, records + 1), np.frombuffer(values, np.uint8, items * item)
 
 
 def take_spans(
@@ -70,7 +79,7 @@ def take_spans(
     Args:
         data: where they are.
         starts: of each record.
-        edges: as `count_items` gives them: record ``i`` has ``edges[i + 1] - edges[i]`` items.
+        edges: as `take_items` gives them: record ``i`` has ``edges[i + 1] - edges[i]`` items.
         item: bytes of one.
         shift: bytes.
         memory: where they go; None for memory of their own.

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 
 from perfring.abi import PERF_FORMAT_GROUP, read_counter_names
-from perfring.columns.gather import count_items, count_text, take_spans
+from perfring.columns.gather import take_items, take_spans, take_text
 from perfring.columns.ragged import Ragged
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ __all__ = [
 ]
 
 _U8, _U64 = np.dtype("=u1"), np.dtype("=u8")
+_WORDS: dict[int, np.dtype[Any]] = {1: _U8, 8: _U64}
 BRANCH = np.dtype([("from_ip", "=u8"), ("to_ip", "=u8"), ("flags", "=u8")])
 BUILD_ID_BYTES = 20
 NAMESPACE = np.dtype([("dev", "=u8"), ("ino", "=u8")])
@@ -170,9 +171,8 @@ class _Items(Part):
 
     def gather(self, image: Image, starts: Offsets, at: int, trailer: int) -> Ragged:  # noqa: ARG002 - a sample's end
         """The items."""
-        edges, dtype = count_items(image, starts, at, self.item), np.dtype(f"=u{self.item}")
-        shift = at + self.head
-        return Ragged.laid_end_to_end(image.data, dtype, starts, edges, shift=shift, memory=image.memory)
+        edges, values = take_items(image, starts, at, self.item)
+        return Ragged(edges, values.view(_WORDS[self.item]))
 
 
 class Chain(_Items):
@@ -338,8 +338,7 @@ class Text(Part):
 
     def gather(self, image: Image, starts: Offsets, at: int, trailer: int) -> Ragged:
         """The bytes before the NUL."""
-        edges = count_text(image, starts, at, trailer)
-        return Ragged.laid_end_to_end(image.data, _U8, starts, edges, shift=at, memory=image.memory)
+        return Ragged(*take_text(image, starts, at, trailer))
 
 
 @dataclass(frozen=True, slots=True)

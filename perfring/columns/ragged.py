@@ -46,21 +46,8 @@ class Ragged:
         cls, data: Bytes, dtype: np.dtype[Any], starts: Offsets, counts: Offsets, *, memory: Memory | None = None
     ) -> Ragged:
         """Copies so many items from each of these places of an image."""
-        return cls.laid_end_to_end(data, dtype, starts, np.concatenate(([0], np.cumsum(counts))), memory=memory)
-
-    @classmethod
-    def laid_end_to_end(
-        cls,
-        data: Bytes,
-        dtype: np.dtype[Any],
-        starts: Offsets,
-        offsets: Offsets,
-        *,
-        shift: int = 0,
-        memory: Memory | None = None,
-    ) -> Ragged:
-        """Copies items from ``shift`` bytes behind each start; their counts, added up, are the offsets."""
-        values = take_spans(data, starts, offsets, item=dtype.itemsize, shift=shift, memory=memory)
+        offsets = np.concatenate(([0], np.cumsum(counts)))
+        values = take_spans(data, starts, offsets, item=dtype.itemsize, memory=memory)
         return cls(offsets, values.view(dtype))
 
     @classmethod

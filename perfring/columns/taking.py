@@ -8,10 +8,11 @@ import numpy as np
 
 from perfring.columns.block import Block
 from perfring.columns.catalogue import ODD, Catalogue
+from perfring.columns.groups import Group, Picked
 from perfring.columns.image import Image
 from perfring.columns.memory import Memory
 from perfring.columns.parts import Raw, Rows
-from perfring.columns.walk import Group, Walked, grouped, is_ascending, walk
+from perfring.columns.walk import Walked, grouped, is_ascending, walk
 from perfring.decoding import is_corrupt, unreadable
 from perfring.errors import BadRecord
 from perfring.records import Record
@@ -65,8 +66,8 @@ class ColumnTaker:
         catalogue = self._current()
         walked = _checked(image, catalogue, walk(image, catalogue))
         self.memory.trim()
-        if ODD in walked.groups and walked.starts is not None:
-            walked = self._look_at_odd(image, walked, walked.starts, cpu=cpu, position=position, on_bad=on_bad)
+        if ODD in walked.groups:
+            walked = self._look_at_odd(image, walked, cpu=cpu, position=position, on_bad=on_bad)
         end, length = walked.end, image.length
         if end < length and (final or is_corrupt(image.data[end:length].tobytes(), 0)):
             rest = image.data[end:length].tobytes()
@@ -87,29 +88,30 @@ class ColumnTaker:
         self,
         image: Image,
         walked: Walked,
-        starts: Offsets,
         *,
         cpu: int,
         position: int,
         on_bad: Callable[[BadRecord], None],
     ) -> Walked:
         """Decodes the records that have no shape one by one; the bad ones among them are reported and left out."""
-        keys, sound = np.array(walked.keys), np.ones(len(walked.keys), np.bool)
-        for place in walked.groups[ODD].rows.tolist():
-            found = self._try(image, int(starts[place]), cpu, position)
+        odd, keys, sound = walked.groups[ODD], np.array(walked.keys), np.ones(len(walked.keys), np.bool)
+        for place, start in zip(odd.rows.tolist(), odd.starts.tolist(), strict=True):
+            found = self._try(image, start, cpu, position)
             if isinstance(found, Record):
                 keys[place] = -1 if found.time is None else min(found.time, _LATEST)
             else:
                 sound[place] = False
                 on_bad(found)
         keys, renumbered = keys[sound], np.cumsum(sound) - 1
-        groups = {
-            code: Group(group.table, renumbered[group.rows]) for code, group in walked.groups.items() if code != ODD
+        groups: dict[int, Group] = {
+            code: Picked(group.table, group.starts, renumbered[group.rows])
+            for code, group in walked.groups.items()
+            if code != ODD
         }
-        kept = walked.groups[ODD].rows[sound[walked.groups[ODD].rows]]
+        kept = np.flatnonzero(sound[odd.rows])
         if len(kept):
-            groups[ODD] = Group(np.zeros(len(kept), np.dtype([])), renumbered[kept])
-        return Walked(walked.end, keys, is_ascending(keys), starts[sound], groups)
+            groups[ODD] = Picked(odd.table[kept], odd.starts[kept], renumbered[odd.rows[kept]])
+        return Walked(walked.end, keys, is_ascending(keys), groups)
 
     def _try(self, image: Image, start: int, cpu: int, position: int) -> Record | BadRecord:
         size = int(image.sizes(np.array([start]))[0])
@@ -125,18 +127,18 @@ _LATEST: Final = (1 << 63) - 1
 
 def _checked(image: Image, catalogue: Catalogue, walked: Walked) -> Walked:
     """Looks at the parts of all records that have several; those that do not fit get another code."""
-    if walked.starts is None:  # all are alike, and one of a shape that is not checked
+    if walked.alike:
         return walked
     for code in catalogue.checked:
         shape, group = catalogue.shapes[code], walked.groups.get(code)
         if shape is None or group is None:
             continue
-        fits, payload_fits = _fitting(image, shape, walked.starts[group.rows])
+        fits, payload_fits = _fitting(image, shape, group.starts)
         if not fits.all() or not payload_fits.all():
             codes = walked.codes()
             codes[group.rows[~payload_fits]] = catalogue.misfit[code]
             codes[group.rows[~fits]] = ODD
-            walked = walked._replace(groups=grouped(image, catalogue, walked.starts, codes))
+            walked = walked._replace(groups=grouped(image, catalogue, walked.starts(), codes))
     return walked
 
 

@@ -20,8 +20,6 @@ from __future__ import annotations
 
 import sys
 from bisect import bisect_left
-from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -29,16 +27,18 @@ import numpy as np
 from perfring import abi
 from perfring.columns.catalogue import ODD, SIDE_TYPES
 from perfring.columns.gather import take_rows
+from perfring.columns.groups import NOTHING, Copied, Picked, Strided
 from perfring.engine import core
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from perfring.columns.catalogue import Catalogue
+    from perfring.columns.groups import Group
     from perfring.columns.image import Image, Offsets
     from perfring.columns.parts import Part
 
-__all__ = ["Group", "Walked", "grouped", "is_ascending", "walk"]
+__all__ = ["Walked", "grouped", "is_ascending", "walk"]
 
 _HEADER: Final = abi.HEADER
 _SAMPLE: Final = abi.PERF_RECORD_SAMPLE
@@ -46,7 +46,6 @@ _FEWEST: Final = 4
 """Records that are worth a look for a stride."""
 _WORD: Final = np.dtype("=u8")
 _TIME: Final = np.dtype("=i8")
-_NOTHING: Final = np.dtype([])
 _HALF_WORD: Final = 4
 _LARGEST_WORDS: Final = 1 << 13
 """Words that the largest size in a header can reach beyond the end."""
@@ -64,28 +63,6 @@ _TYPE_AND_SIZE: Final = _as_word(0xFFFF_FFFF, 0xFFFF)
 _LATEST: Final = np.uint64((1 << 63) - 1)
 
 
-class Group:
-    """The records of one code.
-
-    Args:
-        table: of each all that has a fixed place: `Shape.fixed`.
-        rows: their numbers, ascending; or what makes them when somebody asks: most of the time nobody does.
-    """
-
-    __slots__ = ("_rows", "table")
-
-    def __init__(self, table: NDArray[Any], rows: Offsets | Callable[[], Offsets]) -> None:
-        self.table = table
-        self._rows = rows
-
-    @property
-    def rows(self) -> Offsets:
-        """Their numbers, ascending."""
-        if callable(self._rows):
-            self._rows = self._rows()
-        return self._rows
-
-
 class Walked(NamedTuple):
     """The records of an image, in the order of the ring.
 
@@ -93,17 +70,20 @@ class Walked(NamedTuple):
         end: behind the last whole record; what follows is cut off, or makes no sense.
         keys: the time of each in nanoseconds, -1 where it has none.
         ascending: the times are.
-        starts: the offset of each; None where they lie ``stride`` apart.
         groups: the records by code; those of `ODD` must be looked at one by one.
-        stride: bytes of every record, when all are alike; else 0. There is one group then.
+        alike: all are of one size and one kind that needs no look at its parts. There is one group then.
     """
 
     end: int
     keys: NDArray[np.int64]
     ascending: bool
-    starts: Offsets | None
     groups: dict[int, Group]
-    stride: int = 0
+    alike: bool = False
+
+    def starts(self) -> Offsets:
+        """Where each record begins in the image."""
+        # Sorted runs, one behind the other, are what a stable sort merges fastest.
+        return np.sort(np.concatenate([group.starts for group in self.groups.values()]), kind="stable")
 
     def codes(self) -> NDArray[np.uint16]:
         """The code of each record."""
@@ -119,30 +99,26 @@ def walk(image: Image, catalogue: Catalogue) -> Walked:
     if compiled is None:
         return _walk_uniform(image, catalogue) or _walk_linked(image, catalogue)
     pool = [] if image.memory is None else image.memory.kept
-    end, stride, ascending, code, count, starts, codes, keys, tables = compiled.walk(
+    end, stride, ascending, code, count, codes, keys, tables = compiled.walk(
         image.data, image.length, catalogue.compiled(compiled), pool
     )
     if stride:
         times = image.strided(_TIME, int(catalogue.time_at[code]), stride, count)
         return _uniform(image, catalogue, code, stride, times, ascending=bool(ascending))
-    found, every = {}, np.frombuffer(codes, np.uint16, count)
-    for kind, (table, rows) in tables.items():
-        shape = catalogue.shapes[kind]
-        fixed = np.zeros(0, _NOTHING) if shape is None else np.frombuffer(table, shape.fixed, rows)
-        found[kind] = Group(fixed, partial(_numbers_of, kind, every))
-    keyed, begun = np.frombuffer(keys, np.int64, count), np.frombuffer(starts, np.int64, count)
-    return Walked(end, keyed, bool(ascending), begun, found)
+    every, shapes = np.frombuffer(codes, np.uint16, count), catalogue.shapes
+    found: dict[int, Group] = {kind: Copied(shapes[kind], table, kind, every) for kind, table in tables.items()}
+    return Walked(end, np.frombuffer(keys, np.int64, count), bool(ascending), found)
 
 
 def grouped(image: Image, catalogue: Catalogue, starts: Offsets, codes: NDArray[np.uint16]) -> dict[int, Group]:
     """The groups of records with these codes."""
-    found = {}
+    found: dict[int, Group] = {}
     for code in np.flatnonzero(np.bincount(codes)).tolist():
         shape, rows = catalogue.shapes[code], np.flatnonzero(codes == code)
-        table = np.zeros(len(rows), _NOTHING)
+        begun, table = starts[rows], np.zeros(len(rows), NOTHING)
         if shape is not None:
-            table = take_rows(image.data, shape.fixed, starts[rows], memory=image.memory)
-        found[code] = Group(table, rows)
+            table = take_rows(image.data, shape.fixed, begun, memory=image.memory)
+        found[code] = Picked(table, begun, rows)
     return found
 
 
@@ -151,8 +127,7 @@ def _uniform(
 ) -> Walked:
     count, shape = len(keys), catalogue.shapes[code]
     assert shape is not None
-    group = Group(image.strided(shape.fixed, 0, stride, count), partial(_numbers_up_to, count))
-    return Walked(count * stride, keys, ascending, None, {code: group}, stride)
+    return Walked(count * stride, keys, ascending, {code: Strided(image, shape, stride, count)}, alike=True)
 
 
 def _walk_uniform(image: Image, catalogue: Catalogue) -> Walked | None:
@@ -199,14 +174,6 @@ class _Strides:
         return bool((counts == (self._size - at - part.head) // part.item).all())
 
 
-def _numbers_of(code: int, codes: NDArray[np.uint16]) -> Offsets:
-    return np.flatnonzero(codes == code)
-
-
-def _numbers_up_to(count: int) -> Offsets:
-    return np.arange(count)
-
-
 def _cut_off(image: Image, end: int, size: int) -> bool:
     """Whether there is nothing behind the last record but another one of this size, cut off."""
     if image.length - end < _HEADER.size:
@@ -230,7 +197,7 @@ def _walk_linked(image: Image, catalogue: Catalogue) -> Walked:
     if some:
         keys[timeless] = -1
     codes = _end_with_their_part(image, catalogue, codes, starts, sizes)
-    return Walked(end, keys, is_ascending(keys), starts, grouped(image, catalogue, starts, codes))
+    return Walked(end, keys, is_ascending(keys), grouped(image, catalogue, starts, codes))
 
 
 def _boundaries(image: Image) -> tuple[Offsets, int]:

@@ -21,11 +21,17 @@ EXTRAS = {"misc", "size", "cpu", "position", "nr_namespaces", "old_len", "new_le
 
 
 def taken(
-    decoder: Decoder, image: bytes, *, cpu: int = 0, position: int = 0, final: bool = True
+    decoder: Decoder,
+    image: bytes,
+    *,
+    cpu: int = 0,
+    position: int = 0,
+    final: bool = True,
+    taker: ColumnTaker | None = None,
 ) -> tuple[ColumnBatch, int, list[BadRecord]]:
-    """The image as one batch of columns, how many bytes were taken, and the bad records."""
+    """The image as one batch of columns, how many bytes were taken, and the bad records; by a new taker if by none."""
     bad: list[BadRecord] = []
-    block, consumed = ColumnTaker(decoder).take(
+    block, consumed = (taker or ColumnTaker(decoder)).take(
         Image.of(image), cpu=cpu, position=position, on_bad=bad.append, final=final
     )
     order = ColumnOrder()

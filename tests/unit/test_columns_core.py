@@ -170,83 +170,107 @@ def test_spans_outside_are_refused(
         CORE.take_spans(DATA, numbers(*starts), shift, numbers(*edges), item, room(length))
 
 
-# count_items, count_text.
+# take_items, take_text.
 
 
-def test_counts_are_added_up() -> None:
-    data, edges = numbers(3, 5).tobytes(), numbers(9, 9, 9)
-    CORE.count_items(data, numbers(0, 8), 0, 8, edges)
-    assert edges.tolist() == [0, 3, 8]
+def taken(call: Callable[..., Any], data: bytes, starts: Any, at: int, by: int) -> tuple[list[int], bytes]:
+    edges, values, items = call(data, starts, at, by, [])
+    size = items * (1 if call is CORE.take_text else by)
+    return np.frombuffer(edges, np.int64, len(starts) + 1).tolist(), bytes(values[:size])
+
+
+def test_items_are_taken_with_their_edges() -> None:
+    data = numbers(2, 70, 71, 1, 72).tobytes()
+    assert taken(CORE.take_items, data, numbers(0, 24), 0, 8) == ([0, 2, 3], numbers(70, 71, 72).tobytes())
+
+
+def test_single_bytes_have_a_short_count() -> None:
+    data = (3).to_bytes(4, sys.byteorder) + b"rawdata....."
+    assert taken(CORE.take_items, data, numbers(0), 0, 1) == ([0, 3], b"raw")
+
+
+def test_of_no_records_there_are_no_items() -> None:
+    assert taken(CORE.take_items, DATA, numbers(), 0, 8) == ([0], b"")
+    assert taken(CORE.take_text, DATA, numbers(), 8, 0) == ([0], b"")
+
+
+def test_what_is_large_comes_out_of_the_pool() -> None:
+    data, pool = numbers(1000, *range(1000)).tobytes(), [bytearray(20_000), bytearray(9_000)]
+    _, values, items = CORE.take_items(data, numbers(0), 0, 8, pool)
+    assert (items, values is pool[1], bytes(values[:8000])) == (1000, True, data[8:])
 
 
 @pytest.mark.parametrize(
-    ("start", "at", "item", "edges"),
+    ("start", "at", "item"),
     [
-        (57, 0, 8, 2),
-        (0, 57, 8, 2),
-        (-1, 0, 8, 2),
-        (0, -1, 8, 2),
-        (LARGEST, 0, 8, 2),
-        (0, LARGEST, 8, 2),
-        (0, LARGEST - 7, 8, 2),
-        (1, LARGEST, 8, 2),
-        (0, 0, 0, 2),
-        (0, 0, -1, 2),
-        (0, 0, 8, 1),
-        (0, 0, 8, 3),
-        (8, 0, 8, 2),  # the count is larger than any record
+        (57, 0, 8),
+        (0, 57, 8),
+        (-1, 0, 8),
+        (0, -1, 8),
+        (LARGEST, 0, 8),
+        (0, LARGEST, 8),
+        (0, LARGEST - 7, 8),
+        (1, LARGEST, 8),
+        (0, 0, 0),
+        (0, 0, -1),
+        (0, 0, 65),
+        (8, 0, 8),  # the count is larger than any record
+        (48, 8, 8),  # as large as it can be, and no room for the items
     ],
 )
-def test_counts_outside_are_refused(start: int, at: int, item: int, edges: int) -> None:
-    with pytest.raises(ValueError, match=f"counts at {at} lie outside of 64 bytes, or are no counts"):
-        CORE.count_items(DATA, numbers(start), at, item, numbers(*range(edges)))
+def test_items_outside_are_refused(start: int, at: int, item: int) -> None:
+    data = DATA[:56] + numbers(65535).tobytes()
+    with pytest.raises(ValueError, match=f"a counted part at {at} lies outside of records in 64 bytes"):
+        CORE.take_items(data, numbers(start), at, item, [])
 
 
 @pytest.mark.parametrize("length", [0, 7])
 def test_data_without_a_word_has_no_counts(length: int) -> None:
-    with pytest.raises(ValueError, match="counts at 0 lie outside"):
-        CORE.count_items(bytes(length), numbers(0), 0, 8, numbers(0, 0))
+    with pytest.raises(ValueError, match="a counted part at 0 lies outside"):
+        CORE.take_items(bytes(length), numbers(0), 0, 8, [])
 
 
 def named(size: int) -> bytes:
     return b"\0\0\0\0\0\0" + size.to_bytes(2, sys.byteorder) + b"name\0old" + bytes(8)
 
 
-def test_the_lengths_of_names_are_added_up() -> None:
-    data, edges = named(24) + named(24)[:14] + b"\0\0", numbers(9, 9, 9)
-    CORE.count_text(data, numbers(0, 0), 8, 8, edges)
-    assert edges.tolist() == [0, 4, 8]
+def test_names_end_at_a_nul() -> None:
+    data = named(24) + named(24)[:14] + b"\0\0"
+    assert taken(CORE.take_text, data, numbers(0, 0), 8, 8) == ([0, 4, 8], b"namename")
 
 
 def test_a_name_without_a_nul_ends_at_the_trailer() -> None:
-    edges = numbers(9, 9)
-    CORE.count_text(named(24), numbers(0), 9, 13, edges)
-    assert edges.tolist() == [0, 2]
+    assert taken(CORE.take_text, named(24), numbers(0), 9, 13) == ([0, 2], b"am")
 
 
 @pytest.mark.parametrize(
-    ("start", "at", "trailer", "edges", "size"),
+    ("start", "at", "trailer", "size"),
     [
-        (17, 8, 8, 2, 24),
-        (-1, 8, 8, 2, 24),
-        (LARGEST, 8, 8, 2, 24),
-        (0, 7, 8, 2, 24),
-        (0, -8, 8, 2, 24),
-        (0, 8, -1, 2, 24),
-        (0, 8, 17, 2, 24),  # no room for both
-        (0, 25, 0, 2, 24),
-        (0, 8, 0, 2, 32),  # a size beyond the data
-        (0, 8, 0, 2, 65535),
-        (0, LARGEST, LARGEST, 2, 24),
-        (0, LARGEST - 7, 8, 2, 24),
-        (0, 8, LARGEST, 2, 24),
-        (0, 8, 8, 1, 24),
-        (0, 8, 8, 3, 24),
+        (17, 8, 8, 24),
+        (-1, 8, 8, 24),
+        (LARGEST, 8, 8, 24),
+        (0, 7, 8, 24),
+        (0, -8, 8, 24),
+        (0, 8, -1, 24),
+        (0, 8, 17, 24),  # no room for both
+        (0, 25, 0, 24),
+        (0, 8, 0, 32),  # a size beyond the data
+        (0, 8, 0, 65535),
+        (0, LARGEST, LARGEST, 24),
+        (0, LARGEST - 7, 8, 24),
+        (0, 8, LARGEST, 24),
     ],
 )
-def test_names_outside_are_refused(start: int, at: int, trailer: int, edges: int, size: int) -> None:
+def test_names_outside_are_refused(start: int, at: int, trailer: int, size: int) -> None:
     with pytest.raises(ValueError, match=f"text at {at} lies outside of records in 24 bytes"):
-        CORE.count_text(named(size), numbers(start), at, trailer, numbers(*range(edges)))
+        CORE.take_text(named(size), numbers(start), at, trailer, [])
+
+
+@pytest.mark.parametrize("pool", [None, (), {}])
+def test_parts_want_a_list_as_the_pool(pool: Any) -> None:
+    for call in (CORE.take_items, CORE.take_text):
+        with pytest.raises(TypeError, match="must be list"):
+            call(DATA, numbers(0), 8, 8, pool)
 
 
 # walk.

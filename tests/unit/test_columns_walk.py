@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import pytest
 
 from perfring import engine
+from perfring.columns import ColumnTaker
 from perfring.columns.catalogue import Catalogue
 from perfring.columns.image import Image
 from perfring.columns.walk import walk
@@ -97,6 +99,26 @@ def test_what_is_cut_off_behind_many_that_are_alike(stranger: bytes, final: bool
         assert_alike(plain(10) * 5 + stranger[:length], final=final)
 
 
+MIXTURES = {
+    "many of each": b"".join(plain(time) + chained(time, 1, 2) for time in range(1500)),
+    "few": plain(1) + chained(2, 3) + comm(b"name"),
+    "many of one that come late": plain(1, 8) * 40 + chained(2, *range(9)) * 900,
+    "another one first": comm(b"name") + plain(1) * 300,
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize(("before", "after"), [*itertools.product(MIXTURES, MIXTURES)])
+def test_what_the_image_before_held_makes_no_difference(before: str, after: str) -> None:
+    taker = ColumnTaker(DECODER)
+    for name in (before, after, before):
+        bad: list[BadRecord] = []
+        records, _ = DECODER.decode_run(MIXTURES[name], cpu=3, position=80, on_bad=bad.append, final=True)
+        batch, _, _ = taken(DECODER, MIXTURES[name], cpu=3, position=80, taker=taker)
+        assert (list(batch), bad) == (sorted(records, key=moment), [])
+        assert_columns_say_the_same(batch)
+
+
 @pytest.mark.parametrize("count", range(7))
 def test_few_and_many_that_are_alike(count: int) -> None:
     for each in (plain(5), chained(5), chained(5, HEADER, HEADER)):
@@ -112,12 +134,15 @@ def test_an_image_that_ends_within_its_last_record(cut: int) -> None:
 def test_alike_records_are_found_by_their_stride_and_are_not_copied() -> None:
     image = Image.of(plain(5) * 6 + plain(5)[:16])
     found = walk(image, Catalogue(LAYOUTS, PLAIN.layout()))
-    assert (found.stride, found.end, found.starts, found.ascending) == (32, 6 * 32, None, True)
-    ((group),) = found.groups.values()
+    assert (found.alike, found.end, found.ascending) == (True, 6 * 32, True)
+    (group,) = found.groups.values()
     assert group.table.base is not None
+    assert (group.starts.tolist(), group.rows.tolist()) == ([0, 32, 64, 96, 128, 160], [0, 1, 2, 3, 4, 5])
 
 
-@pytest.mark.parametrize(("stranger", "stride"), [("another misc", 32), ("another event", 0), ("an older time", 32)])
-def test_misc_and_time_may_differ_within_a_stride(stranger: str, stride: int) -> None:
+@pytest.mark.parametrize(
+    ("stranger", "alike"), [("another misc", True), ("another event", False), ("an older time", True)]
+)
+def test_misc_and_time_may_differ_within_a_stride(stranger: str, alike: bool) -> None:
     image = Image.of(plain(5) * 4 + STRANGERS[stranger])
-    assert walk(image, Catalogue(LAYOUTS, PLAIN.layout())).stride == stride
+    assert walk(image, Catalogue(LAYOUTS, PLAIN.layout())).alike is alike

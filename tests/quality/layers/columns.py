@@ -117,7 +117,7 @@ _SAYING: Final = (
     bug(
         "columns",
         "a name without a NUL goes on behind its record",
-        ("perfring.columns.gather:count_text", "np.minimum(first, room[1:])", "first"),
+        ("perfring.columns.gather:take_text", "np.minimum(first, room[1:])", "first"),
     ),
     bug(
         "columns",
