@@ -1,6 +1,6 @@
 """Live: a C producer at full speed on one CPU, a reader on another: what a record costs the reader, and what it loses.
 
-The cost is marginal: between two lengths of run, so that starting an interpreter, or perf, is in neither. A record is
+The cost is marginal, between two lengths of run, and without starting and ending an interpreter, or perf. A record is
 one that was delivered; only ``perf record`` with /dev/null does not tell how many those were, so that there it is one
 that was produced: what it lost makes it look cheaper than it is.
 """

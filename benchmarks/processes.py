@@ -1,4 +1,4 @@
-"""Readers as processes of their own, so that what one costs is what its process costs: wait4(2) tells."""
+"""Readers as processes of their own, so that what one costs is what its process costs."""
 
 from __future__ import annotations
 
@@ -32,8 +32,9 @@ class Finished(NamedTuple):
     """A process that has ended.
 
     Attributes:
-        cpu: seconds of CPU time from when it was ready to its end, in user space and in the kernel.
-        read: what it read, as far as it knows.
+        cpu: seconds of CPU time, in user space and in the kernel, from when it was ready until nothing came any more:
+            ending is not in it, which costs perf more than many thousand records do, and not always the same.
+        read: what it read, as far as it knows, with what it found in the ring when it was asked to end.
     """
 
     cpu: float
@@ -43,7 +44,11 @@ class Finished(NamedTuple):
 class Running(Protocol):
     """A reader that is ready."""
 
-    def finish(self) -> Finished:
+    def spent(self) -> float:
+        """Seconds of CPU time since it was ready."""
+        ...
+
+    def finish(self) -> Read:
         """Asks it to read the rest, and waits for its end."""
         ...
 
@@ -67,16 +72,20 @@ class _PythonReader:
         self._stdout = _pipe(self._process.stdout)
         if self._stdout.readline() != "ready\n":
             self._process.kill()
-            _reap(self._process)
+            self._process.wait()
             self._stdout.close()
             raise RuntimeError(f"the reader {name!r} did not get ready; what it said is on standard error")
         self._before = _cpu_time(self._process.pid)
 
-    def finish(self) -> Finished:
+    def spent(self) -> float:
+        return _cpu_time(self._process.pid) - self._before
+
+    def finish(self) -> Read:
         self._process.send_signal(signal.SIGTERM)
         with self._stdout as stdout:
             told = json.loads(stdout.read())
-        return Finished(_reap(self._process) - self._before, Read(**told))
+        self._process.wait()
+        return Read(**told)
 
 
 def perf_record(output: str = os.devnull) -> Starting:
@@ -116,40 +125,36 @@ class _PerfRecord:
         os.write(control, b"enable\n")
         if not (select.select([ack], [], [], _PATIENCE)[0] and os.read(ack, 16)):
             self._process.kill()
-            said, _ = self._end()
+            said = self._end()
             raise UnavailableError(f"perf record does not start: {said or 'it said nothing'}")
         self._before = _cpu_time(self._process.pid)
 
-    def finish(self) -> Finished:
+    def spent(self) -> float:
+        return _cpu_time(self._process.pid) - self._before
+
+    def finish(self) -> Read:
         self._process.send_signal(signal.SIGINT)
-        said, cpu = self._end()
+        said = self._end()
         woken = re.search(r"Woken up (\d+) times", said)
         if woken is None:
             raise RuntimeError(f"perf record ended with status {self._process.returncode}: {said}")
         samples = re.search(r"\((\d+) samples\)", said)  # it says so of a file, and of /dev/null nothing
-        return Finished(cpu - self._before, Read(int(samples[1]) if samples else 0, wakeups=int(woken[1])))
+        return Read(int(samples[1]) if samples else 0, wakeups=int(woken[1]))
 
-    def _end(self) -> tuple[str, float]:
-        """What it said, and the CPU time of its life."""
+    def _end(self) -> str:
+        """What it said."""
         with self._stderr as stderr:
             said = stderr.read().strip()
-        cpu = _reap(self._process)
+        self._process.wait()
         for fd in self._kept:
             os.close(fd)
-        return said, cpu
+        return said
 
 
 def _pipe(stream: IO[str] | None) -> IO[str]:
     if stream is None:
         raise AssertionError("started without a pipe")
     return stream
-
-
-def _reap(process: subprocess.Popen[str]) -> float:
-    """wait4(2): seconds of CPU time that the process took."""
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return usage.ru_utime + usage.ru_stime
 
 
 def _cpu_time(pid: int) -> float:
@@ -170,9 +175,10 @@ def read_live(start: Starting, setting: Setting, count: int, *, gap_ns: int = 0)
         running = start(setting)
         try:
             producer.call(count, gap_ns=gap_ns)
+            cpu = running.spent()
         finally:
-            finished = running.finish()
-    return finished
+            read = running.finish()
+    return Finished(cpu, read)
 
 
 def two_cpus() -> tuple[int, int]:
