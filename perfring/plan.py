@@ -28,8 +28,8 @@ __all__ = ["COLUMN_DRAIN_BUDGET", "DEFAULT_DRAIN_BUDGET", "EventKind", "EventSpe
 DEFAULT_DRAIN_BUDGET = 1 << 16
 """Bytes that one ring may deliver before the others, whoever closes the session, and an event loop get their turn."""
 COLUMN_DRAIN_BUDGET = 5 << 18
-"""The same with columns, which cost little for a record and much for a batch. No power of two: watermarks often are one,
-and more than that has come when its wakeup arrives."""
+"""The same with columns, which cost little a record and much a batch. No power of two: watermarks often are one, and
+more than that has come when its wakeup arrives."""
 
 SessionHook: TypeAlias = "Callable[[Recording], None]"
 """Called by ``build()`` with the opened session, last of all."""
