@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Block", "Choice", "Group", "Run", "merged"]
 
 Choice: TypeAlias = "slice | Offsets"
-"""Some of the records of a group."""
+"""Some of the records of a kind."""
 _ALL = slice(None)
 
 
@@ -71,9 +71,9 @@ class Block:
         """The sum of all PERF_RECORD_LOST (K21)."""
         total = 0
         for code in self.catalogue.lost:
-            group = self._walked.groups.get(code)
-            if group is not None:
-                total += sum(group.table["lost"].tolist())  # in Python's numbers: beyond 64 bits, if it must be
+            kind = self._walked.kinds.get(code)
+            if kind is not None:
+                total += sum(kind.table["lost"].tolist())  # in Python's numbers: beyond 64 bits, if it must be
         return total
 
     def starts(self, low: int, high: int) -> Offsets:
@@ -85,12 +85,12 @@ class Block:
         return self._walked.starts()
 
     def chosen(self, low: int, high: int) -> list[tuple[int, Choice]]:
-        """Each code that these records have, and which of its group they are, in time order."""
-        groups = self._walked.groups
+        """Each code that these records have, and which of its kind they are, in time order."""
+        kinds = self._walked.kinds
         if self._rows is None and high - low == len(self):
-            return [(code, _ALL) for code in groups]
-        found = ((code, self._choose(group.rows, low, high)) for code, group in groups.items())
-        return [(code, choice) for code, choice in found if len(groups[code].rows[choice])]
+            return [(code, _ALL) for code in kinds]
+        found = ((code, self._choose(kind.rows, low, high)) for code, kind in kinds.items())
+        return [(code, choice) for code, choice in found if len(kinds[code].rows[choice])]
 
     def _choose(self, rows: Offsets, low: int, high: int) -> Choice:
         if self._rows is None:
@@ -109,20 +109,20 @@ class Block:
 
     def table(self, code: int, choice: Choice) -> NDArray[Any]:
         """Of these records, all that has a fixed place."""
-        table = self._walked.groups[code].table
+        table = self._walked.kinds[code].table
         return table if choice is _ALL else table[choice]
 
     def starts_of(self, code: int, choice: Choice) -> Offsets:
         """Where these records begin in the image."""
-        return self._walked.groups[code].starts[choice]
+        return self._walked.kinds[code].starts[choice]
 
     def keys_of(self, code: int, choice: Choice) -> NDArray[np.int64]:
         """The times of these records, ascending."""
-        return self._walked.keys[self._walked.groups[code].rows[choice]]
+        return self._walked.keys[self._walked.kinds[code].rows[choice]]
 
     def places_of(self, code: int, choice: Choice) -> Offsets:
         """The places of these records in the time order of the block."""
-        return self._ranks[self._walked.groups[code].rows[choice]]
+        return self._ranks[self._walked.kinds[code].rows[choice]]
 
     def records(self, low: int, high: int) -> Iterator[Record]:
         """These records as objects, made one by one."""

@@ -9,8 +9,8 @@ import numpy as np
 from perfring import abi
 from perfring.columns.block import Block, Run
 from perfring.columns.catalogue import Catalogue
-from perfring.columns.groups import Picked
 from perfring.columns.image import Image
+from perfring.columns.kinds import Picked
 from perfring.columns.table import Columns, Ranks, Source
 from perfring.columns.walk import Walked
 from perfring.decoding import Decoder

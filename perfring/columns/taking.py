@@ -8,8 +8,8 @@ import numpy as np
 
 from perfring.columns.block import Block
 from perfring.columns.catalogue import ODD, Catalogue
-from perfring.columns.groups import Group, Picked
 from perfring.columns.image import Image
+from perfring.columns.kinds import Kind, Picked
 from perfring.columns.memory import Memory
 from perfring.columns.parts import Raw, Rows
 from perfring.columns.walk import Walked, grouped, is_ascending, walk
@@ -66,7 +66,7 @@ class ColumnTaker:
         catalogue = self._current()
         walked = _checked(image, catalogue, walk(image, catalogue))
         self.memory.trim()
-        if ODD in walked.groups:
+        if ODD in walked.kinds:
             walked = self._look_at_odd(image, walked, cpu=cpu, position=position, on_bad=on_bad)
         end, length = walked.end, image.length
         if end < length and (final or is_corrupt(image.data[end:length].tobytes(), 0)):
@@ -94,7 +94,7 @@ class ColumnTaker:
         on_bad: Callable[[BadRecord], None],
     ) -> Walked:
         """Decodes the records that have no shape one by one; the bad ones among them are reported and left out."""
-        odd, keys, sound = walked.groups[ODD], np.array(walked.keys), np.ones(len(walked.keys), np.bool)
+        odd, keys, sound = walked.kinds[ODD], np.array(walked.keys), np.ones(len(walked.keys), np.bool)
         for place, start in zip(odd.rows.tolist(), odd.starts.tolist(), strict=True):
             found = self._try(image, start, cpu, position)
             if isinstance(found, Record):
@@ -103,15 +103,15 @@ class ColumnTaker:
                 sound[place] = False
                 on_bad(found)
         keys, renumbered = keys[sound], np.cumsum(sound) - 1
-        groups: dict[int, Group] = {
-            code: Picked(group.table, group.starts, renumbered[group.rows])
-            for code, group in walked.groups.items()
+        kinds: dict[int, Kind] = {
+            code: Picked(kind.table, kind.starts, renumbered[kind.rows])
+            for code, kind in walked.kinds.items()
             if code != ODD
         }
         kept = np.flatnonzero(sound[odd.rows])
         if len(kept):
-            groups[ODD] = Picked(odd.table[kept], odd.starts[kept], renumbered[odd.rows[kept]])
-        return Walked(walked.end, keys, is_ascending(keys), groups)
+            kinds[ODD] = Picked(odd.table[kept], odd.starts[kept], renumbered[odd.rows[kept]])
+        return Walked(walked.end, keys, is_ascending(keys), kinds)
 
     def _try(self, image: Image, start: int, cpu: int, position: int) -> Record | BadRecord:
         size = int(image.sizes(np.array([start]))[0])
@@ -130,15 +130,15 @@ def _checked(image: Image, catalogue: Catalogue, walked: Walked) -> Walked:
     if walked.alike:
         return walked
     for code in catalogue.checked:
-        shape, group = catalogue.shapes[code], walked.groups.get(code)
-        if shape is None or group is None:
+        shape, kind = catalogue.shapes[code], walked.kinds.get(code)
+        if shape is None or kind is None:
             continue
-        fits, payload_fits = _fitting(image, shape, group.starts)
+        fits, payload_fits = _fitting(image, shape, kind.starts)
         if not fits.all() or not payload_fits.all():
             codes = walked.codes()
-            codes[group.rows[~payload_fits]] = catalogue.misfit[code]
-            codes[group.rows[~fits]] = ODD
-            walked = walked._replace(groups=grouped(image, catalogue, walked.starts(), codes))
+            codes[kind.rows[~payload_fits]] = catalogue.misfit[code]
+            codes[kind.rows[~fits]] = ODD
+            walked = walked._replace(kinds=grouped(image, catalogue, walked.starts(), codes))
     return walked
 
 

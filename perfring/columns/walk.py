@@ -27,15 +27,15 @@ import numpy as np
 from perfring import abi
 from perfring.columns.catalogue import ODD, SIDE_TYPES
 from perfring.columns.gather import take_rows
-from perfring.columns.groups import NOTHING, Copied, Picked, Strided
+from perfring.columns.kinds import NOTHING, Copied, Picked, Strided
 from perfring.engine import core
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from perfring.columns.catalogue import Catalogue
-    from perfring.columns.groups import Group
     from perfring.columns.image import Image, Offsets
+    from perfring.columns.kinds import Kind
     from perfring.columns.parts import Part
 
 __all__ = ["Walked", "grouped", "is_ascending", "walk"]
@@ -70,26 +70,26 @@ class Walked(NamedTuple):
         end: behind the last whole record; what follows is cut off, or makes no sense.
         keys: the time of each in nanoseconds, -1 where it has none.
         ascending: the times are.
-        groups: the records by code; those of `ODD` must be looked at one by one.
-        alike: all are of one size and one kind that needs no look at its parts. There is one group then.
+        kinds: the records by code; those of `ODD` must be looked at one by one.
+        alike: all are of one size and one kind that needs no look at its parts. There is one kind then.
     """
 
     end: int
     keys: NDArray[np.int64]
     ascending: bool
-    groups: dict[int, Group]
+    kinds: dict[int, Kind]
     alike: bool = False
 
     def starts(self) -> Offsets:
         """Where each record begins in the image."""
         # Sorted runs, one behind the other, are what a stable sort merges fastest.
-        return np.sort(np.concatenate([group.starts for group in self.groups.values()]), kind="stable")
+        return np.sort(np.concatenate([kind.starts for kind in self.kinds.values()]), kind="stable")
 
     def codes(self) -> NDArray[np.uint16]:
         """The code of each record."""
         codes = np.zeros(len(self.keys), np.uint16)
-        for code, group in self.groups.items():
-            codes[group.rows] = code
+        for code, kind in self.kinds.items():
+            codes[kind.rows] = code
         return codes
 
 
@@ -106,13 +106,13 @@ def walk(image: Image, catalogue: Catalogue) -> Walked:
         times = image.strided(_TIME, int(catalogue.time_at[code]), stride, count)
         return _uniform(image, catalogue, code, stride, times, ascending=bool(ascending))
     every, shapes = np.frombuffer(codes, np.uint16, count), catalogue.shapes
-    found: dict[int, Group] = {kind: Copied(shapes[kind], table, kind, every) for kind, table in tables.items()}
+    found: dict[int, Kind] = {code: Copied(shapes[code], table, code, every) for code, table in tables.items()}
     return Walked(end, np.frombuffer(keys, np.int64, count), bool(ascending), found)
 
 
-def grouped(image: Image, catalogue: Catalogue, starts: Offsets, codes: NDArray[np.uint16]) -> dict[int, Group]:
-    """The groups of records with these codes."""
-    found: dict[int, Group] = {}
+def grouped(image: Image, catalogue: Catalogue, starts: Offsets, codes: NDArray[np.uint16]) -> dict[int, Kind]:
+    """The records of an image with these codes, by code."""
+    found: dict[int, Kind] = {}
     for code in np.flatnonzero(np.bincount(codes)).tolist():
         shape, rows = catalogue.shapes[code], np.flatnonzero(codes == code)
         begun, table = starts[rows], np.zeros(len(rows), NOTHING)

@@ -135,9 +135,9 @@ def test_alike_records_are_found_by_their_stride_and_are_not_copied() -> None:
     image = Image.of(plain(5) * 6 + plain(5)[:16])
     found = walk(image, Catalogue(LAYOUTS, PLAIN.layout()))
     assert (found.alike, found.end, found.ascending) == (True, 6 * 32, True)
-    (group,) = found.groups.values()
-    assert group.table.base is not None
-    assert (group.starts.tolist(), group.rows.tolist()) == ([0, 32, 64, 96, 128, 160], [0, 1, 2, 3, 4, 5])
+    (kind,) = found.kinds.values()
+    assert kind.table.base is not None
+    assert (kind.starts.tolist(), kind.rows.tolist()) == ([0, 32, 64, 96, 128, 160], [0, 1, 2, 3, 4, 5])
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ _FINDING: Final = (
     bug(
         "columns",
         "a payload is taken behind the end of its raw data",
-        (f"{_TAKING}:_checked", "codes[group.rows[~payload_fits]] = catalogue.misfit[code]", "pass"),
+        (f"{_TAKING}:_checked", "codes[kind.rows[~payload_fits]] = catalogue.misfit[code]", "pass"),
     ),
     bug(
         "columns", "the id behind the last one is the last", (_SLOTS, "len(self._direct) - 1", "len(self._direct) - 2")

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from perfring.columns.image import Image, Offsets
     from perfring.columns.shape import Shape
 
-__all__ = ["NOTHING", "Copied", "Group", "Picked", "Strided"]
+__all__ = ["NOTHING", "Copied", "Kind", "Picked", "Strided"]
 
 NOTHING: Final = np.dtype([])
 """Of a row of what has no shape."""
 
 
-class Group(Protocol):
+class Kind(Protocol):
     """The records of one code."""
 
     @property
@@ -43,7 +43,7 @@ class Group(Protocol):
 
 
 class Picked(NamedTuple):
-    """Picked out of an image: a `Group` that has been made already."""
+    """Picked out of an image: a `Kind` that has been made already."""
 
     table: NDArray[Any]
     starts: Offsets
@@ -51,7 +51,7 @@ class Picked(NamedTuple):
 
 
 class Copied:
-    """A `Group` as the compiled walk makes it.
+    """A `Kind` as the compiled walk makes it.
 
     Args:
         shape: of the records; None where they have none.
@@ -70,24 +70,24 @@ class Copied:
 
     @lazy
     def table(self) -> NDArray[Any]:
-        """As in `Group`."""
+        """As in `Kind`."""
         buffer, count, _ = self._copied
         return np.zeros(count, NOTHING) if self._shape is None else np.frombuffer(buffer, self._shape.fixed, count)
 
     @lazy
     def starts(self) -> Offsets:
-        """As in `Group`."""
+        """As in `Kind`."""
         buffer, count, behind = self._copied
         return np.frombuffer(buffer, np.int64, count, behind)
 
     @lazy
     def rows(self) -> Offsets:
-        """As in `Group`."""
+        """As in `Kind`."""
         return np.flatnonzero(self._codes == self._code)
 
 
 class Strided:
-    """A `Group` of all records of an image, which are alike: a view of it.
+    """A `Kind`: all records of an image, which are alike: a view of it.
 
     Args:
         image: where they are.
@@ -102,10 +102,10 @@ class Strided:
 
     @lazy
     def starts(self) -> Offsets:
-        """As in `Group`."""
+        """As in `Kind`."""
         return self.rows * self._stride
 
     @lazy
     def rows(self) -> Offsets:
-        """As in `Group`."""
+        """As in `Kind`."""
         return np.arange(len(self.table))
