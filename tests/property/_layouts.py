@@ -61,9 +61,10 @@ def as_values(columns: Columns, name: str) -> list[Any]:
     column = columns[name]
     if columns.is_text(name):
         return columns.text(name)
-    if isinstance(column, Ragged):
-        return [as_python(value) for value in column]
-    return [as_python(value) for value in column]
+    values = [as_python(value) for value in column]
+    if name == "build_id":  # has room for the longest; what is behind a shorter one are the record's own bytes
+        return [value[:size] for value, size in zip(values, columns.array("build_id_size").tolist(), strict=True)]
+    return values
 
 
 def as_python(value: Any) -> Any:
@@ -143,5 +144,4 @@ DERIVED: dict[str, Callable[[Any], Any]] = {
     "intr_regs_abi": lambda record: record.intr_regs.abi,
     "branch_stack_index": lambda record: record.branch_stack.hardware_index,
     "branch_stack_counters": lambda record: tuple(entry.counters for entry in record.branch_stack.entries),
-    "build_id": lambda record: record.build_id + bytes(20 - len(record.build_id)),
 }

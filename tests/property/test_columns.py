@@ -115,6 +115,14 @@ def side_band(form: Form, values: dict[str, Any]) -> bytes:
     return kinds[chosen]
 
 
+@pytest.mark.parametrize("size", [0, 1, 19, 20, 21, 255])
+def test_a_build_id_of_any_length_with_bytes_behind_it(size: int) -> None:
+    mapped = u32(2) + u32(3) + u64(4) + u64(5) + u64(0) + bytes([size, 0, 0, 0]) + bytes(range(1, 21))
+    behind = padded(b"/bin/true") + trailer(PLAIN, {"id": 1, "pid": 2, "tid": 3, "time": 4})
+    image = record(10, mapped + u32(10) + u32(11) + behind, misc=1 << 14)
+    assert_alike(decoder_of({1: PLAIN}), image)
+
+
 @given(any_events())
 def test_any_events_and_any_side_band(made: tuple[dict[int, Form], bytes]) -> None:
     events, image = made
