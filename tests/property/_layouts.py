@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from perfring.batch import Reason
-from perfring.columns import ColumnBatch, ColumnOrder, Columns, ColumnTaker, Ragged
+from perfring.columns import ColumnBatch, ColumnOrder, Columns, ColumnTaker
 from perfring.columns.image import Image
 from perfring.decoding import Decoder
 from perfring.errors import BadRecord, RawDataError
