@@ -130,8 +130,8 @@ class Opener:
     def _refuse_too_many(self, cpus: int, tids: int) -> None:
         """The kernel would say so too, but only at the first that does not fit.
 
-        To close what fits takes it 36 ms for each tracepoint of a whole CPU (measured on 6.18): half a minute for a
-        limit of 1024, in which nobody knows what goes on.
+        To close what fits takes it 36 ms for each tracepoint (measured on 6.18): half a minute for a limit of 1024, in
+        which nobody knows what goes on.
         """
         each = len(self._plan.events) * tids
         needed = cpus * (1 + each)

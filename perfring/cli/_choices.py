@@ -25,6 +25,7 @@ from perfring.events import (
     SoftPageFaultEvents,
     TracepointEvents,
 )
+from perfring.plan import EventKind
 from perfring.sampling import Sampling
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ DEFAULT_EVENT: Final = "cpu-clock"
 DEFAULT_FREQUENCY: Final = 99
 """Samples per second and CPU. Not 4000 as perf has it: these go to a screen. Not 100: that beats with timers."""
 
+_SECONDS_TO_CLOSE: Final = 0.036
+"""Of one tracepoint, whatever its target: the kernel waits until nobody can be inside (measured on 6.18)."""
+_LONG: Final = 3.0
 _NAMED: Final = re.compile(r"([\w.-]+:[\w.-]+):")
 """A tracepoint before its filter: no expression begins with two names and two colons."""
 _WITH_IP: Final = (ProfilingEvents, ContextSwitchEvents, SoftPageFaultEvents, HardPageFaultEvents)
@@ -172,6 +176,10 @@ def checked_plan(choices: Choices, kernel: Kernel) -> SessionPlan:
             raise typer.BadParameter(str(error)) from None
     for warning in caught:
         typer.echo(f"perfring: warning: {warning.message}", err=True)
+    many = sum(spec.kind is EventKind.TRACEPOINT for spec in plan.events)
+    if many * _SECONDS_TO_CLOSE > _LONG:
+        seconds = many * _SECONDS_TO_CLOSE
+        typer.echo(f"perfring: {many} tracepoints: to close them will take the kernel some {seconds:.0f} s", err=True)
     return plan
 
 

@@ -202,6 +202,19 @@ def test_one_tracepoint_of_a_glob_for_perf_has_what_perf_looks_for(
     assert all(spec.attr.sample_type & abi.PERF_SAMPLE_CPU for spec in made[-1][0].events)
 
 
+@pytest.mark.parametrize(("seconds", "said"), [(0.1, ""), (2.0, "2 tracepoints: to close them will take the kernel")])
+def test_many_tracepoints_are_told_to_take_long_to_close(
+    monkeypatch: pytest.MonkeyPatch,
+    made: list[tuple[SessionPlan, Choices]],
+    capsys: pytest.CaptureFixture[str],
+    seconds: float,
+    said: str,
+) -> None:
+    monkeypatch.setattr("perfring.cli._choices._SECONDS_TO_CLOSE", seconds)
+    _filters(monkeypatch, made, ["-e", "sched:sched_wakeup*"])
+    assert capsys.readouterr().err == (f"perfring: {said} some 4 s\n" if said else "")
+
+
 @pytest.mark.parametrize("suffix", ["data", "parquet", "jsonl"])
 @pytest.mark.parametrize(("command", "status"), [("no-such-command", 127), ("/", 126)])
 def test_an_earlier_recording_is_not_emptied_for_a_command_that_is_not_there(

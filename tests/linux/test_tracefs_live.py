@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import platform
+import resource
 import struct
 from collections.abc import Iterator
 
@@ -130,7 +131,7 @@ def test_the_tracepoint_that_perf_works_through_is_sampled_by_nobody(kernel: Lin
 
 
 def test_every_tracepoint_of_a_glob_over_systems_can_be_opened(kernel: LinuxKernel) -> None:
-    names = tracefs.matching_names(kernel, "[imt]*:*")
+    names = tracefs.matching_names(kernel, "*:*_exit")  # not more: each takes the kernel 36 ms to close
     for name in names:
         attr = abi.PerfEventAttr(
             type=abi.PERF_TYPE_TRACEPOINT,
@@ -138,7 +139,16 @@ def test_every_tracepoint_of_a_glob_over_systems_can_be_opened(kernel: LinuxKern
             sample_period=1,
             sample_type=abi.PERF_SAMPLE_RAW,
         )
-        # Of one thread: of a whole CPU each would take a while to close.
         with opened(kernel, attr):
             pass
-    assert len(names) > 20
+    assert len({name.partition(":")[0] for name in names}) > 3
+
+
+def test_a_glob_that_needs_too_many_descriptors_is_refused_before_any_is_opened(kernel: LinuxKernel) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        with pytest.raises(EventRefused, match=r"^a session of \d+ events on \d+ CPUs needs .* allows 256: "):
+            SessionBuilder().with_tracepoint_events(TracepointEvents("syscalls:*")).build(kernel)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
