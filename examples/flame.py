@@ -18,7 +18,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from examples.symbols import Place, Symbols
+from examples.symbols import Place, Symbols, printable
 from perfring import (
     Comm,
     Command,
@@ -69,7 +69,7 @@ class Profile:
         known: dict[tuple[Place, ...], list[str]] = {}
         for stack in self.threads[tid]:
             if stack not in known:
-                known[stack] = [self.comms.get(tid, "?"), *map(self.symbols.name, stack)]
+                known[stack] = [*map(printable, (self.comms.get(tid, "?"), *map(self.symbols.name, stack)))]
             yield known[stack]
 
     def folded(self) -> Iterator[str]:
@@ -140,6 +140,8 @@ def main(argv: list[str] | None = None, *, kernel: Kernel | None = None) -> int:
         args.speedscope.write_text(json.dumps(profile.speedscope(1_000_000_000 // args.frequency)))
     else:
         print(*profile.folded(), sep="\n")
+    for remark in profile.symbols.remarks:
+        print(f"flame: {printable(remark)}", file=sys.stderr)
     return 0
 
 

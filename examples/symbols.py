@@ -2,7 +2,7 @@
 
 Where an address lies is asked when its sample comes, for mappings change; what the function is called, in the end,
 when nobody waits. Names come from the ELF file (no DWARF, no separate debug files, nothing demangled), from
-/proc/kallsyms, and from /tmp/perf-PID.map for code in memory without a file.
+/proc/kallsyms, and from /tmp/perf-PID.map for code in memory without a file. What is wrong with them is remarked.
 """
 
 from __future__ import annotations
@@ -10,20 +10,18 @@ from __future__ import annotations
 import os
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
-from elftools.common.exceptions import ELFError
-from elftools.elf.elffile import ELFFile
-from elftools.elf.sections import SymbolTableSection
-
+from examples.guarded import Work, opened
+from examples.tables import Symbol, of_elf, of_kallsyms, of_perf_map
 from perfring import Kernel, Mmap, Mmap2
 
 KERNEL = "[kernel]"
 PERF_MAP = "/tmp/perf-"  # PID.map
+MOST_SYMBOLS = 1 << 20  # of all files together: some 350 MB
 
 
 class Place(NamedTuple):
@@ -42,7 +40,10 @@ class Place(NamedTuple):
 
 class Symbols:
     def __init__(self, kernel: Kernel) -> None:
+        self.remarks: list[str] = []
         self._kernel = kernel
+        self._work = Work()
+        self._symbols_left = MOST_SYMBOLS
         self._maps: defaultdict[int, list[Mmap]] = defaultdict(list)
         self._seen_by: dict[tuple[str, int], int] = {}  # a process that has this file under this name
         self._table = cache(self._load)
@@ -81,59 +82,60 @@ class Symbols:
             return found[at][2]
         if place.source.startswith("["):
             return place.source
-        return "[jit]" if place.source.startswith(PERF_MAP) else f"[{os.path.basename(place.source)}]"
+        return (
+            "[jit]" if place.source.startswith(PERF_MAP) and not place.inode else f"[{os.path.basename(place.source)}]"
+        )
 
-    def _load(self, source: str, inode: int) -> tuple[list[int], list[tuple[int, int, str]]]:
-        symbols: list[tuple[int, int, str]] = []
-        with suppress(OSError, ELFError, ValueError):  # then it has no names: the file itself stands for them
-            if source == KERNEL:
-                symbols = list(_open_ended(_kallsyms(self._kernel)))
-            elif source.startswith(PERF_MAP):
-                symbols = list(_perf_map(Path(source).read_text(errors="replace")))
-            elif inode:
-                symbols = list(_elf(_the_file(source, inode, self._seen_by[source, inode])))
+    def _load(self, source: str, inode: int) -> tuple[list[int], list[Symbol]]:
+        symbols: list[Symbol] = []
+        wrong = 0
+        try:
+            for symbol in self._read(source, inode):
+                if symbol is None:
+                    wrong += 1
+                elif len(symbols) == self._symbols_left:
+                    raise ValueError(f"it and others have more than {MOST_SYMBOLS}")
+                else:
+                    symbols.append(symbol)
+        except FileNotFoundError:
+            pass  # then it has no names: the file itself stands for them
+        except Exception as error:  # over garbage the parser of ELF files stumbles in any way
+            self.remarks.append(f"{source}: only {len(symbols)} symbols are used: {str(error) or type(error).__name__}")
+        if wrong:
+            self.remarks.append(f"{source}: {wrong} lines that are no symbol were skipped")
+        self._symbols_left -= len(symbols)
         symbols.sort()
         return [start for start, _, _ in symbols], symbols
 
+    def _read(self, source: str, inode: int) -> Iterator[Symbol | None]:
+        """None stands for what is no symbol."""
+        if source == KERNEL:
+            yield from of_kallsyms(self._kernel.read_text("/proc/kallsyms"))
+        elif inode:
+            with opened(_the_file(source, inode, self._seen_by[source, inode]), self._work, inode=inode) as stream:
+                yield from of_elf(stream)
+        elif source.startswith(PERF_MAP):
+            with opened(source, self._work, owners=_owners(source[len(PERF_MAP) : -len(".map")])) as stream:
+                yield from of_perf_map(stream.lines())
 
-def _the_file(path: str, inode: int, pid: int) -> Path:
+
+def _owners(pid: str) -> set[int]:
+    """Who may say what a process's code is called: root, the process's user while it runs, and ours."""
+    owners = {0, os.geteuid()}
+    with suppress(OSError):
+        owners.add(os.stat(f"/proc/{pid}").st_uid)
+    return owners
+
+
+def _the_file(path: str, inode: int, pid: int) -> str:
     """It may have been replaced since, or mean another file in the mount namespace of the process."""
-    for candidate in (Path(f"/proc/{pid}/root{path}"), Path(path)):
+    for candidate in (f"/proc/{pid}/root{path}", path):
         with suppress(OSError):
-            if candidate.stat().st_ino == inode:
+            if os.stat(candidate).st_ino == inode:
                 return candidate
     raise FileNotFoundError(path)
 
 
-def _kallsyms(kernel: Kernel) -> Iterator[tuple[int, str]]:
-    for line in kernel.read_text("/proc/kallsyms").splitlines():
-        address, kind, name = line.split()[:3]
-        if kind in "tTwW" and int(address, 16):  # 0: kernel.kptr_restrict hides them from us
-            yield int(address, 16), name
-
-
-def _open_ended(symbols: Iterable[tuple[int, str]]) -> Iterator[tuple[int, int, str]]:
-    """Each reaches to the next one."""
-    ordered = sorted(symbols)
-    for (start, name), (end, _) in zip(ordered, [*ordered[1:], (1 << 64, "")], strict=True):
-        yield start, end, name
-
-
-def _perf_map(text: str) -> Iterator[tuple[int, int, str]]:
-    for line in text.splitlines():
-        start, size, name = line.split(" ", 2)
-        yield int(start, 16), int(start, 16) + int(size, 16), name
-
-
-def _elf(path: Path) -> Iterator[tuple[int, int, str]]:
-    """Functions by their offset in the file, as mappings tell it."""
-    with path.open("rb") as stream:
-        elf = ELFFile(stream)
-        loaded = [(s["p_vaddr"], s["p_memsz"], s["p_offset"]) for s in elf.iter_segments("PT_LOAD")]
-        table = elf.get_section_by_name(".symtab") or elf.get_section_by_name(".dynsym")
-        for symbol in table.iter_symbols() if isinstance(table, SymbolTableSection) else ():
-            value, size = symbol["st_value"], symbol["st_size"]
-            if symbol["st_info"]["type"] in ("STT_FUNC", "STT_LOOS") and symbol["st_shndx"] != "SHN_UNDEF":
-                for start, length, offset in loaded:
-                    if start <= value < start + length:
-                        yield value - start + offset, value - start + offset + max(size, 1), symbol.name
+def printable(name: str) -> str:
+    """Whoever names a function or a thread can write what moves a terminal's cursor, or begins a line."""
+    return "".join(each if each.isprintable() else "?" for each in name)

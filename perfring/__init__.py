@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         SoftPageFaultEvents,
         Tracepoint,
         TracepointEvents,
+        TracepointGlob,
     )
     from perfring.fields import Frame
     from perfring.geometry import Outcome, Verdict, ring_data_bytes, watermark_verdict
@@ -144,6 +145,7 @@ __all__ = [
     "Throttle",
     "Tracepoint",
     "TracepointEvents",
+    "TracepointGlob",
     "TracepointNotFound",
     "UnknownRecord",
     "Unsupported",
@@ -195,6 +197,7 @@ _NAMES = {
         "SoftPageFaultEvents",
         "Tracepoint",
         "TracepointEvents",
+        "TracepointGlob",
     ),
     "perfring.fields": ("Frame",),
     "perfring.geometry": (

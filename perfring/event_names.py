@@ -67,7 +67,8 @@ def parse_event(
     """The group of events that a name of ``perf list`` stands for.
 
     ``dummy`` is the side-band; clocks and counters (``cpu-clock``, ``cycles``) are sampled by frequency, software
-    events (``context-switches``, ``minor-faults``) one by one; ``system:event`` is a tracepoint, ``r1a8`` a raw event.
+    events (``context-switches``, ``minor-faults``) one by one; ``system:event`` is a tracepoint, ``sched:*`` stands for
+    all that match, ``r1a8`` is a raw event.
 
     Args:
         text: the name, or one of its synonyms such as ``cs``.
@@ -142,4 +143,5 @@ def _unknown(text: str) -> str:
         return f"event {text!r} has a modifier behind its name: there are none here; user_only() leaves the kernel out"
     alike = get_close_matches(text, event_names())
     hint = f"did you mean {' or '.join(alike)}?" if alike else f"known are {', '.join(event_names())}."
-    return f"event {text!r} is unknown; {hint} A tracepoint is written system:event, as in sched:sched_switch"
+    written = "A tracepoint is written system:event, as in sched:sched_switch, and many at once as in 'sched:*'"
+    return f"event {text!r} is unknown; {hint} {written}"

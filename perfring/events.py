@@ -36,6 +36,7 @@ __all__ = [
     "SoftPageFaultEvents",
     "Tracepoint",
     "TracepointEvents",
+    "TracepointGlob",
 ]
 
 
@@ -220,15 +221,14 @@ class Tracepoint:
     sampling: Sampling = field(default_factory=Sampling)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str):
-            raise TypeError(f"tracepoint is {self.name!r}: it must be a str such as 'sched:sched_switch'")
+        _require_name(self.name)
+        if tracefs.is_glob(self.name):
+            raise ValueError(
+                f"{self.name!r} is a glob, and this takes the name of one tracepoint, as in 'sched:sched_switch'; "
+                f"TracepointEvents({self.name!r}) takes all that match"
+            )
         tracefs.split_name(self.name)
-        if self.filter is None:
-            return
-        if not isinstance(self.filter, str):
-            raise TypeError(f"filter of {self.name} is {self.filter!r}: it must be a str")
-        if not self.filter.strip() or "\0" in self.filter:
-            raise ValueError(f"filter of {self.name} is {self.filter!r}: it must be an expression, or None")
+        _require_filter(self.name, self.filter)
 
     def spec(self, kernel: Kernel) -> EventSpec:
         """The event, with id and format looked up in tracefs.
@@ -251,23 +251,88 @@ class Tracepoint:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class TracepointGlob:
+    """All tracepoints whose names match, as the kernel has them when the session is built.
+
+    Each costs a descriptor for every CPU and thread, and to close it takes the kernel some 40 ms, for it waits until
+    nobody can be inside (measured on 6.18): ``"*:*"`` is thousands of descriptors, and more than a minute.
+
+    Attributes:
+        name: the glob, ``system:event`` with ``*``, ``?``, ``[abc]`` or ``[!abc]`` in either part or both.
+        filter: the kernel-side filter of each of them; a field that one of them has not is refused.
+        sampling: as of `Tracepoint`.
+
+    Raises:
+        TypeError: an argument of the wrong type.
+        ValueError: no glob of tracepoints, or an empty filter.
+    """
+
+    name: str
+    filter: str | None = None
+    sampling: Sampling = field(default_factory=Sampling)
+
+    def __post_init__(self) -> None:
+        _require_name(self.name)
+        tracefs.split_glob(self.name)
+        _require_filter(self.name, self.filter)
+
+    def tracepoints(self, kernel: Kernel) -> tuple[Tracepoint, ...]:
+        """Those that match, sorted by name; see `perfring.tracefs.matching_names` for what is left out.
+
+        Raises:
+            TracepointNotFound: nothing matches, or tracefs is not mounted.
+            PermissionDenied: tracefs is not readable.
+        """
+        names = tracefs.matching_names(kernel, self.name)
+        return tuple(Tracepoint(name, self.filter, self.sampling) for name in names)
+
+
+def _require_name(name: object) -> None:
+    if not isinstance(name, str):
+        raise TypeError(f"tracepoint is {name!r}: it must be a str such as 'sched:sched_switch'")
+
+
+def _require_filter(name: str, expression: object) -> None:
+    if expression is None:
+        return
+    if not isinstance(expression, str):
+        raise TypeError(f"filter of {name} is {expression!r}: it must be a str")
+    if not expression.strip() or "\0" in expression:
+        raise ValueError(f"filter of {name} is {expression!r}: it must be an expression, or None")
+
+
+def _tracepoint(name: str, expression: str | None, sampling: Sampling) -> Tracepoint | TracepointGlob:
+    _require_name(name)
+    made = TracepointGlob if tracefs.is_glob(name) else Tracepoint
+    return made(name, expression, sampling)
+
+
 @dataclass(frozen=True, slots=True, init=False)
 class TracepointEvents:
     """Tracepoints, each with its own filter and options.
 
+    A name may be a glob: ``TracepointEvents("sched:sched_*")`` records all tracepoints that match when the session is
+    built. One that is also named by itself is recorded once, with the filter and options that it has there::
+
+        TracepointEvents("sched:*").add("sched:sched_switch", filter="prev_prio < 100")
+
     Without any name it records nothing at first: the session can add tracepoints while it runs.
 
     Args:
-        *names: ``system:event``.
+        *names: ``system:event``, or a glob as `TracepointGlob` takes it.
         filter: the kernel-side filter of each of them; use `add` for one of its own.
         **options: the keywords of `Sampling`.
 
+    Attributes:
+        tracepoints: as they were given: a `Tracepoint` for each name, a `TracepointGlob` for each glob.
+
     Raises:
         TypeError: an argument of the wrong type.
-        ValueError: no name of a tracepoint, an empty filter, or the same tracepoint twice.
+        ValueError: no name of a tracepoint, an empty filter, or the same name or glob twice.
     """
 
-    tracepoints: tuple[Tracepoint, ...]
+    tracepoints: tuple[Tracepoint | TracepointGlob, ...]
 
     kind: ClassVar[EventKind] = EventKind.TRACEPOINT
 
@@ -294,9 +359,9 @@ class TracepointEvents:
             user_regs=user_regs,
             user_stack=user_stack,
         )
-        self._set(tuple(Tracepoint(name, filter, sampling) for name in names))
+        self._set(tuple(_tracepoint(name, filter, sampling) for name in names))
 
-    def _set(self, tracepoints: tuple[Tracepoint, ...]) -> None:
+    def _set(self, tracepoints: tuple[Tracepoint | TracepointGlob, ...]) -> None:
         names = [tracepoint.name for tracepoint in tracepoints]
         for name in names:
             if names.count(name) > 1:
@@ -304,8 +369,8 @@ class TracepointEvents:
         object.__setattr__(self, "tracepoints", tracepoints)
 
     def add(self, name: str, *, filter: str | None = None, sampling: Sampling | None = None) -> TracepointEvents:
-        """These tracepoints and one more, with a filter and options of its own."""
-        return self + TracepointEvents._of((Tracepoint(name, filter, sampling or Sampling()),))
+        """These tracepoints and one more, or all that match one more glob, with a filter and options of its own."""
+        return self + TracepointEvents._of((_tracepoint(name, filter, sampling or Sampling()),))
 
     def __add__(self, other: TracepointEvents) -> TracepointEvents:
         if not isinstance(other, TracepointEvents):
@@ -313,19 +378,38 @@ class TracepointEvents:
         return TracepointEvents._of(self.tracepoints + other.tracepoints)
 
     @classmethod
-    def _of(cls, tracepoints: tuple[Tracepoint, ...]) -> TracepointEvents:
+    def _of(cls, tracepoints: tuple[Tracepoint | TracepointGlob, ...]) -> TracepointEvents:
         group = cls()
         group._set(tracepoints)
         return group
 
     def specs(self, kernel: Kernel) -> tuple[EventSpec, ...]:
-        """One event for each tracepoint.
+        """One event for each tracepoint, those that match a glob too.
 
         Raises:
-            TracepointNotFound: there is none of that name, or tracefs is not mounted.
+            TracepointNotFound: there is none of that name, nothing matches a glob, or tracefs is not mounted.
             PermissionDenied: tracefs is not readable.
+            ValueError: two globs match one tracepoint, and want different things of it.
         """
-        return tuple(tracepoint.spec(kernel) for tracepoint in self.tracepoints)
+        return tuple(tracepoint.spec(kernel) for tracepoint in self._expanded(kernel))
+
+    def _expanded(self, kernel: Kernel) -> tuple[Tracepoint, ...]:
+        """Each once. Of two globs neither is nearer to the tracepoint, so they have to agree about it."""
+        found = {each.name: each for each in self.tracepoints if isinstance(each, Tracepoint)}
+        by_glob: dict[str, TracepointGlob] = {}
+        for glob in (each for each in self.tracepoints if isinstance(each, TracepointGlob)):
+            for each in glob.tracepoints(kernel):
+                if found.setdefault(each.name, each) is each:
+                    by_glob[each.name] = glob
+                elif each.name in by_glob and found[each.name] != each:
+                    raise ValueError(_DISAGREE.format(by_glob[each.name].name, glob.name, each.name))
+        return tuple(found.values())
+
+
+_DISAGREE = (
+    "the globs {0!r} and {1!r} both match tracepoint {2}, and differ in filter or options: name {2} by itself to say "
+    "which it is to have"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING, NamedTuple
 
-from perfring import abi, findings, procfs
+from perfring import abi, findings, procfs, tracefs
 from perfring.errors import EventRefused, PermissionDenied, TargetNotFound
 from perfring.findings import Facts, Finding, Severity, diagnose
 from perfring.geometry import ring_data_bytes
@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from perfring.abi import PerfEventAttr
     from perfring.kernel import Kernel
 
-__all__ = ["Finding", "Severity", "diagnose", "explain", "required_level"]
+__all__ = ["Finding", "Severity", "diagnose", "explain", "required_level", "too_few_files"]
 
+_OTHER_FILES = 64
+"""What a process has open besides."""
 _PERMISSION = frozenset((errno.EPERM, errno.EACCES, errno.ENOSYS))
 
 
@@ -105,6 +107,21 @@ def explain(
     return EventRefused(number, _sentence(refusal, reason), event=event, pid=pid, cpu=cpu)
 
 
+def too_few_files(kernel: Kernel, needed: int) -> str | None:
+    """What is said of so many descriptors when RLIMIT_NOFILE is below them; None when it is not, or cannot be read.
+
+    Args:
+        kernel: asked for /proc.
+        needed: by a session that is to be opened.
+    """
+    facts = findings.gather(kernel)
+    if facts.files.soft is None or needed <= facts.files.soft:
+        return None
+    enough = -(-(needed + _OTHER_FILES) // 1024) * 1024
+    text = f"needs {needed} descriptors, and RLIMIT_NOFILE allows {facts.files.soft}: record fewer events, or raise it"
+    return f"{text}\nTo mend it: {findings.raise_files(facts, enough)}"
+
+
 def _sentence(refusal: _Refusal, reason: Finding) -> str:
     mend = f"\nTo mend it: {reason.mend}" if reason.mend else ""
     return f"{refusal.what}: {reason.text}{mend}"
@@ -129,6 +146,8 @@ def _why_denied(kernel: Kernel, refusal: _Refusal, facts: Facts) -> Finding:
         return _why_no_such_call(facts)
     if refusal.mapped:
         return _why_not_mapped(refusal, facts)
+    if refusal.event in tracefs.NOT_SAMPLED:
+        return _because("event", "nobody may sample it, root neither: perf itself works through this tracepoint")
     return (
         _foreign_task(kernel, refusal, facts)
         or _level_too_high(refusal, facts)
@@ -263,6 +282,10 @@ def _why_invalid(kernel: Kernel, refusal: _Refusal) -> Finding:
         return _because("sampling", text, f"sudo sysctl -w kernel.perf_event_max_sample_rate={attr.sample_freq}")
     if refusal.cpu >= 0 and refusal.cpu not in (online := kernel.online_cpus()):
         return _because("cpus", f"there is no cpu {refusal.cpu}; online are {procfs.format_cpu_list(online)}")
+    if refusal.event.startswith(f"{tracefs.TRACER_SYSTEM}:"):
+        return _because(
+            "event", f"below {tracefs.TRACER_SYSTEM} are the tracer's own entries, and perf takes few of them"
+        )
     return _because("event", f"the kernel takes no such combination of attributes: {attr}")
 
 

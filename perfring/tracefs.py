@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import re
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
 from perfring.errors import PermissionDenied, TracepointNotFound
@@ -19,15 +20,20 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MOUNT_COMMAND",
+    "NOT_SAMPLED",
+    "TRACER_SYSTEM",
     "Mount",
     "TracepointField",
     "TracepointFormat",
     "Value",
     "find_mount",
     "find_tracefs",
+    "is_glob",
+    "matching_names",
     "parse_format",
     "read_format",
     "readable_command",
+    "split_glob",
     "split_name",
     "tracepoint_names",
 ]
@@ -35,11 +41,20 @@ __all__ = [
 MOUNT_COMMAND = "sudo mount -t tracefs nodev /sys/kernel/tracing"
 """What mounts tracefs where everybody looks for it."""
 
+NOT_SAMPLED = frozenset(("irq_vectors:irq_work_exit",))
+"""Tracepoints that nobody may sample, root neither: EPERM, for perf itself works through them (measured on 6.18)."""
+
+TRACER_SYSTEM = "ftrace"
+"""What lies below it are entries of the tracer's own buffer; perf_event_open(2) says EINVAL to most (on 6.18)."""
+
 _USUAL = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
 _NO_SYSTEM = frozenset(("enable", "header_event", "header_page"))
 _NO_EVENT = frozenset(("enable", "filter"))
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 _NAME = re.compile(f"({_PART}):({_PART})")
+_MAGIC = frozenset("*?[")
+_GLOB_PART = r"[A-Za-z0-9_.*?\[\]!-]+"
+_GLOB = re.compile(f"({_GLOB_PART}):({_GLOB_PART})")
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
@@ -133,6 +148,26 @@ def split_name(name: str) -> tuple[str, str]:
     return found[1], found[2]
 
 
+def is_glob(name: str) -> bool:
+    """Whether it has one of ``*``, ``?`` and ``[`` in it, which the name of a tracepoint never has."""
+    return not _MAGIC.isdisjoint(name)
+
+
+def split_glob(glob: str) -> tuple[str, str]:
+    """``"sched:*"`` as the glob of the system and that of the event.
+
+    Raises:
+        ValueError: it is not of that form.
+    """
+    found = _GLOB.fullmatch(glob)
+    if not found:
+        raise ValueError(
+            f"{glob!r} is not a glob of tracepoints; it should look like 'sched:*', 'sched:sched_[sw]*' or "
+            "'*:*_exit', with a system, a colon and an event, and *, ? and [...] in them"
+        )
+    return found[1], found[2]
+
+
 def tracepoint_names(kernel: Kernel) -> tuple[str, ...]:
     """All tracepoints as ``system:event``, sorted.
 
@@ -143,10 +178,61 @@ def tracepoint_names(kernel: Kernel) -> tuple[str, ...]:
     return _names_below(kernel, f"{find_tracefs(kernel)}/events")
 
 
-def _names_below(kernel: Kernel, events: str) -> tuple[str, ...]:
+def matching_names(kernel: Kernel, glob: str) -> tuple[str, ...]:
+    """The tracepoints whose system and event match a glob, as ``system:event``, sorted; at least one.
+
+    The case counts, and a glob matches a whole name, as in a shell. What perf cannot sample is left out:
+    ``irq_vectors:irq_work_exit``, and the system ``ftrace`` unless it is spelt out.
+
+    Args:
+        kernel: whose tracefs.
+        glob: with ``*``, ``?``, ``[abc]`` and ``[!abc]`` in its system, its event, or both.
+
+    Raises:
+        ValueError: the glob is not of that form.
+        TracepointNotFound: nothing matches, or tracefs is not mounted.
+        PermissionDenied: tracefs is not readable.
+    """
+    system, event = split_glob(glob)
+    events = f"{_root(kernel, glob)}/events"
+    names = _names_below(kernel, events, system)
+    found = _matching(names, event)
+    if not found:
+        raise _no_match(kernel, glob, events, names)
+    return found
+
+
+def _matching(names: tuple[str, ...], event: str) -> tuple[str, ...]:
+    return tuple(name for name in names if fnmatchcase(name.partition(":")[2], event) and name not in NOT_SAMPLED)
+
+
+def _no_match(kernel: Kernel, glob: str, events: str, names: tuple[str, ...]) -> TracepointNotFound:
+    """Names are the events of the systems that do match, none when it is the system that is wrong."""
+    system, event = split_glob(glob)
+    hint = f"see the names by: ls {f'{events}/{system}' if names else events}"
+    suggestions: list[str] = []
+    if _matching(names, wider := f"*{event.strip('*')}*"):
+        suggestions.append(f"{system}:{wider}")
+        hint = f"a glob has to match the whole name; did you mean {suggestions[0]!r}?"
+    elif not names:
+        suggestions += (f"{other}:{event}" for other in get_close_matches(system, sorted(_systems(kernel, events))))
+        hint = f"did you mean {' or '.join(map(repr, suggestions))}?" if suggestions else hint
+    text = f"no tracepoint in {events} matches {glob!r}; {hint}"
+    return TracepointNotFound(glob, text, suggestions=suggestions)
+
+
+def _systems(kernel: Kernel, events: str, glob: str | None = None) -> set[str]:
+    """All, or those that a glob matches; who means ``ftrace`` has to spell it."""
+    systems = set(kernel.list_dir(events)) - _NO_SYSTEM
+    if glob is None:
+        return systems
+    return {name for name in systems if fnmatchcase(name, glob) and (name != TRACER_SYSTEM or name == glob)}
+
+
+def _names_below(kernel: Kernel, events: str, systems: str | None = None) -> tuple[str, ...]:
     return tuple(
         f"{system}:{event}"
-        for system in sorted(set(kernel.list_dir(events)) - _NO_SYSTEM)
+        for system in sorted(_systems(kernel, events, systems))
         for event in sorted(set(_list_or_nothing(kernel, f"{events}/{system}")) - _NO_EVENT)
     )
 

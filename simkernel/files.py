@@ -155,7 +155,8 @@ class Files:
         shown = "unlimited" if memlock is None else str(memlock)
         rows = (
             ("Limit", "Soft Limit", "Hard Limit", "Units"),
-            ("Max open files", "1024", "1048576", "files"),
+            # Descriptors are not counted here: what Linux lets a process have at most, and not the usual 1024.
+            ("Max open files", "1048576", "1048576", "files"),
             ("Max locked memory", shown, shown, "bytes"),
         )
         return "".join(f"{name:<25} {soft:<20} {hard:<20} {unit:<10}\n" for name, soft, hard, unit in rows)

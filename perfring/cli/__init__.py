@@ -13,6 +13,7 @@ import os
 import sys
 from contextlib import suppress
 from importlib import import_module
+from inspect import getdoc
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,7 +24,7 @@ from perfring import __version__
 from perfring.errors import CommandNotStarted, PerfringError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 __all__ = ["COMMANDS", "build_app", "main"]
 
@@ -62,8 +63,15 @@ def build_app(names: Iterable[str] = COMMANDS) -> typer.Typer:
     app.callback(help=_HELP)(_options_of_all_commands)
     for name in names:
         module = import_module(f"{__name__}.{name}")
-        app.command(name, context_settings=getattr(module, "CONTEXT_SETTINGS", None))(getattr(module, name))
+        command = getattr(module, name)
+        settings = getattr(module, "CONTEXT_SETTINGS", None)
+        app.command(name, help=_flowing(command), context_settings=settings)(command)
     return app
+
+
+def _flowing(command: Callable[..., None]) -> str:
+    """Its docstring with each paragraph in one line: the window breaks it, and not the width of our source as well."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in (getdoc(command) or "").split("\n\n"))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

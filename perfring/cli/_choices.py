@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import warnings
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
 import typer
 
 from perfring import abi, procfs
 from perfring.builder import SessionBuilder
-from perfring.event_names import parse_events
+from perfring.event_names import parse_event, parse_events
 from perfring.events import (
     BpfOutputEvents,
     ContextSwitchEvents,
@@ -23,6 +25,7 @@ from perfring.events import (
     SoftPageFaultEvents,
     TracepointEvents,
 )
+from perfring.plan import EventKind
 from perfring.sampling import Sampling
 
 if TYPE_CHECKING:
@@ -38,6 +41,11 @@ DEFAULT_EVENT: Final = "cpu-clock"
 DEFAULT_FREQUENCY: Final = 99
 """Samples per second and CPU. Not 4000 as perf has it: these go to a screen. Not 100: that beats with timers."""
 
+_SECONDS_TO_CLOSE: Final = 0.036
+"""Of one tracepoint, whatever its target: the kernel waits until nobody can be inside (measured on 6.18)."""
+_LONG: Final = 3.0
+_NAMED: Final = re.compile(r"([\w.-]+:[\w.-]+):")
+"""A tracepoint before its filter: no expression begins with two names and two colons."""
 _WITH_IP: Final = (ProfilingEvents, ContextSwitchEvents, SoftPageFaultEvents, HardPageFaultEvents)
 
 
@@ -148,7 +156,9 @@ class Choices:
             if name in found:
                 raise ValueError(f"--filter {text!r}: {name} has the filter {found[name]!r} already; join them by &&")
             found[name] = expression
-        return [_onto(group, found) for group in groups]
+        one_of_many = [name for name in found if name not in names]
+        named = [parse_event(name, filter=found[name], callchain=self.call_graph) for name in one_of_many]
+        return [*(_onto(group, found) for group in groups), *named]
 
 
 def checked_plan(choices: Choices, kernel: Kernel) -> SessionPlan:
@@ -166,13 +176,22 @@ def checked_plan(choices: Choices, kernel: Kernel) -> SessionPlan:
             raise typer.BadParameter(str(error)) from None
     for warning in caught:
         typer.echo(f"perfring: warning: {warning.message}", err=True)
+    many = sum(spec.kind is EventKind.TRACEPOINT for spec in plan.events)
+    if many * _SECONDS_TO_CLOSE > _LONG:
+        seconds = many * _SECONDS_TO_CLOSE
+        typer.echo(f"perfring: {many} tracepoints: to close them will take the kernel some {seconds:.0f} s", err=True)
     return plan
 
 
 def _split_filter(text: str, names: Sequence[str]) -> tuple[str, str]:
+    """The name is one of those given, or that of a tracepoint which one of the globs among them matches."""
     for name in names:
         if text.startswith(f"{name}:"):
             return name, text[len(name) + 1 :].strip()
+    if found := _NAMED.match(text):
+        if any(fnmatchcase(found[1], name) for name in names):
+            return found[1], text[found.end() :].strip()
+        raise ValueError(f"--filter {text!r}: {found[1]} is not recorded; name it with --event {found[1]}")
     if len(names) == 1:
         return names[0], text
     if not names:

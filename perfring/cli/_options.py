@@ -27,7 +27,7 @@ Events = Annotated[
         "-e",
         "--event",
         metavar="NAMES",
-        help="cpu-clock, context-switches, sched:sched_switch ...; commas between several, or once more.",
+        help="cpu-clock, context-switches, sched:sched_switch, 'sched:*' ...; commas between several, or once more.",
         show_default="cpu-clock",
     ),
 ]
@@ -38,7 +38,9 @@ Frequency = Annotated[
 CallGraph = Annotated[bool, typer.Option("-g", "--call-graph", help="Record the call chain of each sample.")]
 Filters = Annotated[
     list[str] | None,
-    typer.Option("--filter", metavar="EXPR", help="Kernel-side filter of the tracepoint; of several: NAME: EXPR."),
+    typer.Option(
+        "--filter", metavar="EXPR", help="Kernel-side filter of the tracepoints; of one of several: NAME: EXPR."
+    ),
 ]
 SideBand = Annotated[bool, typer.Option(help="Record names, mappings, births and deaths of tasks, too.")]
 Cpus = Annotated[str | None, typer.Option("-C", "--cpu", metavar="LIST", help="On these CPUs only: 0-3,5.")]

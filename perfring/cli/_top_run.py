@@ -16,13 +16,14 @@ from rich.live import Live
 from rich.text import Text
 
 from perfring.cli._top_meter import Meter, awake_seconds
-from perfring.cli._top_screen import Screen
+from perfring.cli._top_screen import Screen, named
 from perfring.command import Command
 from perfring.linux import LinuxKernel
 from perfring.session import Session
 from perfring.stopping import stop_on_signals
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
     from perfring.cli._choices import Choices
@@ -83,10 +84,10 @@ class Monitor:
         # rich takes 80 for what is no terminal.
         logged = not sys.stdout.isatty() and "COLUMNS" not in os.environ
         console = Console(highlight=False, width=_WIDTH_OF_A_LOG if logged else None)
-        what = ", ".join(spec.name for spec in self._plan.events)
+        events = [spec.name for spec in self._plan.events]
         if console.is_terminal and not self._once:
-            return _Live(console, what)
-        return _Pages(console, what)
+            return _Live(console, events)
+        return _Pages(console, events)
 
     def run(self) -> int:
         """Returns the exit status of ``perfring top``.
@@ -161,9 +162,9 @@ class _Lines:
 class _Pages(_Lines):
     """One page for each interval, one below the other: for a file, a pipe, or ``--once``."""
 
-    def __init__(self, console: Console, what: str) -> None:
+    def __init__(self, console: Console, events: Sequence[str]) -> None:
         self._console = console
-        self._screen = Screen(what, width=console.width, height=None, ascii_only=console.options.ascii_only)
+        self._screen = Screen(events, width=console.width, height=None, ascii_only=console.options.ascii_only)
 
     def show(self, interval: Interval) -> None:
         self._console.print(self._screen.draw(interval))
@@ -173,9 +174,9 @@ class _Pages(_Lines):
 class _Live:
     """The whole screen, again and again."""
 
-    def __init__(self, console: Console, what: str) -> None:
+    def __init__(self, console: Console, events: Sequence[str]) -> None:
         self._console = console
-        self._what = what
+        self._events = events
         self._live = Live(console=console, auto_refresh=False, screen=True)
         self._last: Interval | None = None
         self._drawn = 0.0
@@ -183,7 +184,8 @@ class _Live:
     def __enter__(self) -> Self:
         self._live.__enter__()
         # Until the first interval is over, which may be long, the screen would look like a program that hangs.
-        self._live.update(Text(f"perfring top  {self._what}  the first interval runs  (Ctrl-C ends)"), refresh=True)
+        what = named(self._events, self._console.width)
+        self._live.update(Text(f"perfring top  {what}  the first interval runs  (Ctrl-C ends)"), refresh=True)
         return self
 
     def __exit__(
@@ -209,4 +211,4 @@ class _Live:
     def _screen(self) -> Screen:
         """Anew each time: the window may have another size."""
         width, height = self._console.size
-        return Screen(self._what, width=width, height=height, ascii_only=self._console.options.ascii_only)
+        return Screen(self._events, width=width, height=height, ascii_only=self._console.options.ascii_only)

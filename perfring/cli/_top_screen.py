@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
+from textwrap import wrap
 from typing import TYPE_CHECKING, Final
 
 from rich.console import Group
@@ -11,12 +13,12 @@ from rich.text import Text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rich.console import RenderableType
+    from rich.console import JustifyMethod, RenderableType
 
     from perfring.advice import Setting
     from perfring.cli._top_meter import Interval, RingInterval
 
-__all__ = ["Screen"]
+__all__ = ["Screen", "named"]
 
 _BAR: Final = (10, 50)
 """Cells of the bar, least and most."""
@@ -33,27 +35,35 @@ _COLUMNS: Final = {
     "lost": 5,
 }
 """And their cells; the bar has what is left."""
-_FILL: Final = 3
+_DISPENSABLE: Final = ("spurious", "bytes/s", "fill", "wakes/s", "now", "records/s", "most", "lost/s")
+"""What goes first where there is no room for all; which ring it is and what it lost stay in any case."""
 _FULL: Final = 0.9
 _LINES_AROUND: Final = 12
-"""Of a screen: title, heading, totals, the rings that are left out, advice."""
+"""Of a screen at least: title, heading, totals, the rings that are left out, advice."""
+_LINES_OF_TABLE: Final = 3
+"""Heading, totals, the rings that are left out."""
 _FEWEST_ROWS: Final = 4
+_BESIDE_EVENTS: Final = 38
+"""Cells of the title without them: name, seconds, how to leave."""
+_MORE: Final = len(" and 9999 more")
 
 
 class Screen:
     """Draws intervals.
 
     Args:
-        what: the events, for the title.
+        events: their names, for the title; those that there is no room for are counted.
         width: cells in a line.
         height: lines; None for a page that can be as long as it likes.
         ascii_only: the terminal has nothing but ASCII.
     """
 
-    def __init__(self, what: str, *, width: int, height: int | None, ascii_only: bool = False) -> None:
-        self._what = what
-        self._bar_cells = min(max(width - sum(_COLUMNS.values()) - len(_COLUMNS), _BAR[0]), _BAR[1])
-        self._rows = None if height is None else max(height - _LINES_AROUND, _FEWEST_ROWS)
+    def __init__(self, events: Sequence[str], *, width: int, height: int | None, ascii_only: bool = False) -> None:
+        self._what = named(events, max(width - _BESIDE_EVENTS, _BESIDE_EVENTS // 2))
+        self._width = width
+        self._height = height
+        self._columns = _columns_of(width)
+        self._bar_cells = min(_BAR[0] + max(width - _cells_of(self._columns), 0), _BAR[1])
         self._now, self._once, self._free, self._mark = "#=.|" if ascii_only else "█▒·│"
 
     def draw(self, interval: Interval, *, fills: Sequence[int] | None = None, hint: str = "") -> RenderableType:
@@ -65,53 +75,57 @@ class Screen:
             hint: how to leave.
         """
         now = [ring.fill for ring in interval.rings] if fills is None else fills
-        parts: list[RenderableType] = [self._title(interval, hint), self._table(interval, now)]
-        hidden = len(interval.rings) - len(self._shown(interval))
+        title, advice = self._title(interval, hint), _advice(interval)
+        shown = _shown(interval, self._rows_beside(title, advice))
+        parts: list[RenderableType] = [title, self._table(interval, shown, now)]
+        hidden = len(interval.rings) - len(shown)
         if hidden:
             parts.append(Text(f"and {hidden} more CPUs, which do less", "dim"))
-        parts.append(_advice(interval))
-        return Group(*parts)
+        return Group(*parts, advice)
 
     def _title(self, interval: Interval, hint: str) -> Text:
         text = Text("perfring top", "bold").append(f"  {self._what}", "not bold")
         text.append(f"  {interval.since_begin:.0f} s", "not bold")
+        if "fill" not in self._columns and interval.busy is not None:
+            text.append(f"  busy {interval.busy:.0%}", "not bold")
         text.append(f"  {hint}\n" if hint else "\n", "dim not bold")
         return text.append(_how(interval.setting), "dim not bold")
 
-    def _shown(self, interval: Interval) -> list[tuple[int, RingInterval]]:
-        """The rings that there is room for, with their places: those that lose, then the busiest; by CPU."""
-        numbered = list(enumerate(interval.rings))
-        if self._rows is None or len(numbered) <= self._rows:
-            return numbered
-        busiest = sorted(numbered, key=lambda each: (-each[1].lost_so_far, -each[1].bytes, each[0]))
-        return sorted(busiest[: self._rows])
+    def _rows_beside(self, *texts: Text) -> int | None:
+        """How many rings there is room for; None for any number. A long advice in a narrow window takes many lines."""
+        if self._height is None:
+            return None
+        lines = sum(len(wrap(line, self._width)) for text in texts for line in text.plain.split("\n"))
+        return max(self._height - max(lines + _LINES_OF_TABLE, _LINES_AROUND), _FEWEST_ROWS)
 
-    def _table(self, interval: Interval, fills: Sequence[int]) -> Table:
+    def _table(self, interval: Interval, shown: Sequence[tuple[int, RingInterval]], fills: Sequence[int]) -> Table:
         table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-        for name, width in _COLUMNS.items():
-            table.add_column(name, justify="right", no_wrap=True, min_width=width)
-        table.columns[_FILL].justify = "left"
-        table.columns[_FILL].width = self._bar_cells
-        for place, ring in self._shown(interval):
-            table.add_row(*self._cells(interval, ring, fills[place]))
+        for name in self._columns:
+            justify: JustifyMethod = "left" if name == "fill" else "right"
+            width = self._bar_cells if name == "fill" else None
+            table.add_column(name, justify=justify, no_wrap=True, min_width=_COLUMNS[name], width=width)
+        for place, ring in shown:
+            cells = self._cells(interval, ring, fills[place])
+            table.add_row(*(cells[name] for name in self._columns))
         if len(interval.rings) > 1:
-            table.add_row(*_totals(interval), style="bold")
+            cells = _totals(interval)
+            table.add_row(*(cells[name] for name in self._columns), style="bold")
         return table
 
-    def _cells(self, interval: Interval, ring: RingInterval, fill: int) -> list[Text]:
+    def _cells(self, interval: Interval, ring: RingInterval, fill: int) -> dict[str, Text]:
         seconds, size = interval.seconds, interval.setting.ring_bytes
-        return [
-            Text(str(ring.cpu)),
-            Text(_short(ring.records / seconds)),
-            Text(_short(ring.bytes / seconds)),
-            self._bar(interval.setting, fill, ring.highest_fill),
-            Text(_share(fill, size)),
-            Text(_share(ring.highest_fill, size), "yellow" if ring.highest_fill >= _FULL * size else ""),
-            Text(_short(ring.wakeups / seconds)),
-            Text(_share(ring.spurious_wakeups, ring.wakeups)),
-            _loss(_short(ring.lost / seconds), ring.lost),
-            _loss(_short(ring.lost_so_far), ring.lost_so_far),
-        ]
+        return {
+            "cpu": Text(str(ring.cpu)),
+            "records/s": Text(_short(ring.records / seconds)),
+            "bytes/s": Text(_short(ring.bytes / seconds)),
+            "fill": self._bar(interval.setting, fill, ring.highest_fill),
+            "now": Text(_share(fill, size)),
+            "most": Text(_share(ring.highest_fill, size), "yellow" if ring.highest_fill >= _FULL * size else ""),
+            "wakes/s": Text(_short(ring.wakeups / seconds)),
+            "spurious": Text(_share(ring.spurious_wakeups, ring.wakeups)),
+            "lost/s": _loss(_short(ring.lost / seconds), ring.lost),
+            "lost": _loss(_short(ring.lost_so_far), ring.lost_so_far),
+        }
 
     def _bar(self, setting: Setting, fill: int, highest: int) -> Text:
         """Now, the most so far, and where the watermark is."""
@@ -125,28 +139,64 @@ class Screen:
         return Text.assemble(text[:at], (self._mark, "bold"), text[at + 1 :])
 
 
+def named(events: Sequence[str], cells: int) -> str:
+    """As many names as so many cells have room for, the first one at least, and how many more there are."""
+    whole = ", ".join(events)
+    if len(whole) <= cells:
+        return whole
+    ends = accumulate(len(name) + 2 for name in events)
+    shown = max(sum(end - 2 + _MORE <= cells for end in ends), 1)
+    hidden = len(events) - shown
+    return ", ".join(events[:shown]) + (f" and {hidden} more" if hidden else "")
+
+
+def _cells_of(columns: Sequence[str]) -> int:
+    """With a bar of the least width, and a blank behind each."""
+    return sum(_COLUMNS[name] + 1 for name in columns) + (_BAR[0] if "fill" in columns else 0)
+
+
+def _columns_of(width: int) -> list[str]:
+    """Those that fit, the most important ones."""
+    columns = list(_COLUMNS)
+    for name in _DISPENSABLE:
+        if _cells_of(columns) <= width:
+            break
+        columns.remove(name)
+    return columns
+
+
+def _shown(interval: Interval, rows: int | None) -> list[tuple[int, RingInterval]]:
+    """The rings that there is room for, with their places: those that lose, then the busiest; by CPU."""
+    numbered = list(enumerate(interval.rings))
+    if rows is None or len(numbered) <= rows:
+        return numbered
+    busiest = sorted(numbered, key=lambda each: (-each[1].lost_so_far, -each[1].bytes, each[0]))
+    return sorted(busiest[:rows])
+
+
 def _how(setting: Setting) -> str:
     """One line about the rings."""
-    text = f"rings of {setting.page_count} pages, {setting.ring_bytes:,} bytes, "
+    pages = "1 page" if setting.page_count == 1 else f"{setting.page_count} pages"
+    text = f"rings of {pages}, {setting.ring_bytes:,} bytes, "
     text += "woken by samples" if setting.watermark is None else f"watermark {setting.watermark:,}"
     bound = "no latency bound" if setting.max_latency is None else f"drained every {setting.max_latency:g} s at least"
     return f"{text}, {bound}"
 
 
-def _totals(interval: Interval) -> list[Text]:
+def _totals(interval: Interval) -> dict[str, Text]:
     seconds, wakeups = interval.seconds, interval.total("wakeups")
-    return [
-        Text("all"),
-        Text(_short(interval.total("records") / seconds)),
-        Text(_short(interval.total("bytes") / seconds)),
-        Text("" if interval.busy is None else f"busy {interval.busy:.0%}"),
-        Text(),
-        Text(),
-        Text(_short(wakeups / seconds)),
-        Text(_share(interval.total("spurious_wakeups"), wakeups)),
-        _loss(_short(interval.total("lost") / seconds), interval.total("lost")),
-        _loss(_short(interval.total("lost_so_far")), interval.total("lost_so_far")),
-    ]
+    return {
+        "cpu": Text("all"),
+        "records/s": Text(_short(interval.total("records") / seconds)),
+        "bytes/s": Text(_short(interval.total("bytes") / seconds)),
+        "fill": Text("" if interval.busy is None else f"busy {interval.busy:.0%}"),
+        "now": Text(),
+        "most": Text(),
+        "wakes/s": Text(_short(wakeups / seconds)),
+        "spurious": Text(_share(interval.total("spurious_wakeups"), wakeups)),
+        "lost/s": _loss(_short(interval.total("lost") / seconds), interval.total("lost")),
+        "lost": _loss(_short(interval.total("lost_so_far")), interval.total("lost_so_far")),
+    }
 
 
 def _advice(interval: Interval) -> Text:

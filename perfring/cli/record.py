@@ -53,6 +53,9 @@ def record(
 ) -> None:
     """Record a command, processes or the whole machine, until it ends, the time is over, or Ctrl-C.
 
+    A glob in quotes stands for all tracepoints that match: -e 'sched:sched_*'. A --filter is for each of them, or for
+    one whose name comes before it: --filter 'sched:sched_switch: prev_prio < 100'.
+
     Without COMMAND and --pid the whole machine is recorded. When records go to standard output, what the command prints
     goes to standard error. Ctrl-C drains the rings and then sums up; a second one leaves at once.
 

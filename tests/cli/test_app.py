@@ -9,7 +9,7 @@ from typing import NoReturn
 import pytest
 
 import perfring
-from perfring.cli import COMMANDS, doctor, main
+from perfring.cli import COMMANDS, build_app, doctor, main
 from perfring.errors import TargetNotFound
 
 HEAVY = ("ctypes", "asyncio", "pydantic", "perfring.linux", "perfring.session", "perfring.permissions")
@@ -38,6 +38,12 @@ def test_the_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> Non
 def test_each_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
     assert f"Usage: perfring {command}" in capsys.readouterr().out
+
+
+def test_the_help_breaks_its_lines_where_the_window_ends_and_nowhere_else() -> None:
+    helps = [command.help or "" for command in build_app().registered_commands]
+    assert len(helps) == len(COMMANDS)
+    assert not [line for text in helps for line in text.replace("\n\n", "").split("\n")[1:]]
 
 
 def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:

@@ -76,6 +76,8 @@ def _sample(layout: EventLayout, **values: Any) -> Sample:
         ("--filter x", "'x'"),
         ("-e a:b,c:d --filter x", "a:b, c:d"),
         ("-e a:b --filter x --filter y", "'y'"),
+        ("-e a:* --filter b:c:x", "b:c is not recorded; name it with --event b:c"),
+        ("-e a:{b}*", "'a:{b}*'"),
         ("--json -o x.data", "x.data is a file for perf"),
         ("--output=", "-o is ''"),
     ],
@@ -166,6 +168,51 @@ def test_a_stall_that_nothing_bounds_is_warned_of(
 ) -> None:
     _plan(made, "--pages 1 --watermark 4095 --max-latency none")
     assert capsys.readouterr().err.startswith("perfring: warning: a wakeup watermark of 4095 bytes")
+
+
+def _filters(
+    monkeypatch: pytest.MonkeyPatch, made: list[tuple[SessionPlan, Choices]], words: list[str]
+) -> dict[str, str | None]:
+    monkeypatch.setattr(record, "_this_kernel", machine)
+    assert main(["record", "--no-side-band", *words]) == 0
+    return {spec.name: spec.filter for spec in made[-1][0].events}
+
+
+def test_a_glob_records_what_matches_with_its_filter(
+    monkeypatch: pytest.MonkeyPatch, made: list[tuple[SessionPlan, Choices]]
+) -> None:
+    found = _filters(
+        monkeypatch, made, ["-e", "sched:sched_wakeup*,task:task_rename", "--filter", "sched:sched_wakeup*: pid > 1"]
+    )
+    assert found == {"sched:sched_wakeup": "pid > 1", "sched:sched_wakeup_new": "pid > 1", "task:task_rename": None}
+
+
+def test_one_tracepoint_of_a_glob_has_a_filter_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, made: list[tuple[SessionPlan, Choices]]
+) -> None:
+    words = ["-e", "sched:sched_wakeup*", "--filter", "sched:sched_wakeup_new: pid > 1", "--filter"]
+    found = _filters(monkeypatch, made, [*words, "sched:sched_wakeup*: pid > 2"])
+    assert found == {"sched:sched_wakeup": "pid > 2", "sched:sched_wakeup_new": "pid > 1"}
+
+
+def test_one_tracepoint_of_a_glob_for_perf_has_what_perf_looks_for(
+    monkeypatch: pytest.MonkeyPatch, made: list[tuple[SessionPlan, Choices]]
+) -> None:
+    _filters(monkeypatch, made, ["-e", "sched:*", "--filter", "sched:sched_switch: prev_pid > 1", "-o", "x.data"])
+    assert all(spec.attr.sample_type & abi.PERF_SAMPLE_CPU for spec in made[-1][0].events)
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(0.1, ""), (2.0, "2 tracepoints: to close them will take the kernel")])
+def test_many_tracepoints_are_told_to_take_long_to_close(
+    monkeypatch: pytest.MonkeyPatch,
+    made: list[tuple[SessionPlan, Choices]],
+    capsys: pytest.CaptureFixture[str],
+    seconds: float,
+    said: str,
+) -> None:
+    monkeypatch.setattr("perfring.cli._choices._SECONDS_TO_CLOSE", seconds)
+    _filters(monkeypatch, made, ["-e", "sched:sched_wakeup*"])
+    assert capsys.readouterr().err == (f"perfring: {said} some 4 s\n" if said else "")
 
 
 @pytest.mark.parametrize("suffix", ["data", "parquet", "jsonl"])

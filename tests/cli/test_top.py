@@ -6,17 +6,18 @@ import errno
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from perfring.advice import Setting
+from perfring.advice import Advice, Concern, Setting
 from perfring.cli import main, top
 from perfring.cli._top_meter import Interval, RingInterval, awake_seconds
 from perfring.cli._top_run import Monitor
-from perfring.cli._top_screen import Screen
+from perfring.cli._top_screen import Screen, named
 from perfring.errors import CommandNotStarted
 from simkernel import SimKernel
 from simkernel.tasks import Spend
@@ -230,15 +231,71 @@ def lines_of(screen: Screen, interval: Interval, *, width: int = 80) -> list[str
         return console.export_text().splitlines()
 
 
-@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def headings_of(width: int) -> str:
+    lines = lines_of(Screen(["x"], width=width, height=24), an_interval(0, 0), width=width)
+    return " ".join(next(line for line in lines if line.split()[:1] == ["cpu"]).split())
+
+
+@pytest.mark.parametrize(
+    ("width", "shown"),
+    [
+        (12, "cpu lost"),
+        (20, "cpu lost/s lost"),
+        (30, "cpu most lost/s lost"),
+        (40, "cpu records/s now most lost/s lost"),
+        (50, "cpu records/s now most wakes/s lost/s lost"),
+        (60, "cpu records/s fill now most wakes/s lost/s lost"),
+        (70, "cpu records/s bytes/s fill now most wakes/s lost/s lost"),
+        (80, "cpu records/s bytes/s fill now most wakes/s spurious lost/s lost"),
+        (120, "cpu records/s bytes/s fill now most wakes/s spurious lost/s lost"),
+    ],
+)
+def test_a_narrow_screen_leaves_out_what_matters_least_and_keeps_what_was_lost(width: int, shown: str) -> None:
+    assert headings_of(width) == shown
+
+
+def test_the_losses_end_every_line_of_a_ring_whatever_the_width() -> None:
+    interval = an_interval(0, 0, lost=1_234_567)
+    for width in range(12, 130):
+        lines = lines_of(Screen(["x"], width=width, height=24), interval, width=width)
+        heading = next(place for place, line in enumerate(lines) if line.split()[:1] == ["cpu"])
+        assert [line.split()[-1] for line in lines[heading : heading + 4]] == ["lost", "1235k", "1235k", "2469k"], width
+
+
+@pytest.mark.parametrize("width", [50, 60])
+def test_the_share_of_time_that_the_reader_was_busy_is_told_without_the_bar_too(width: int) -> None:
+    lines = lines_of(Screen(["x"], width=width, height=24), an_interval(0, 0), width=width)
+    assert sum("busy 25%" in line for line in lines) == 1
+
+
+def test_events_that_the_title_has_no_room_for_are_counted() -> None:
+    names = [f"sched:{name}" for name in ("sched_switch", "sched_wakeup", "sched_waking")]
+    assert named(names, 58) == ", ".join(names)
+    assert [named(names, cells) for cells in (57, 52, 51, 1)] == [
+        "sched:sched_switch, sched:sched_wakeup and 1 more",
+        "sched:sched_switch, sched:sched_wakeup and 1 more",
+        "sched:sched_switch and 2 more",
+        "sched:sched_switch and 2 more",
+    ]
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_a_long_advice_in_a_narrow_window_is_not_pushed_out_of_it(width: int) -> None:
+    advice = Advice(concern=Concern.LOSS, cpu=0, text="word " * 150 + "end", watermark=None, pages=None)
+    interval = replace(an_interval(*[0] * 64), advice=(advice,))
+    lines = lines_of(Screen(["x"] * 40, width=width, height=40), interval, width=width)
+    assert (len(lines) <= 40, lines[-1].split()[-1]) == (True, "end")
+
+
+@pytest.mark.parametrize("width", [12, 40, 60, 80, 120, 200])
 def test_no_line_is_longer_than_the_screen(width: int) -> None:
-    lines = lines_of(Screen("x", width=width, height=24), an_interval(*range(64)), width=width)
+    lines = lines_of(Screen(["x"], width=width, height=24), an_interval(*range(64)), width=width)
     assert max(map(len, lines)) <= width
 
 
 @pytest.mark.parametrize("height", [24, 50])
 def test_many_cpus_fit_the_screen_and_the_busiest_are_shown(height: int) -> None:
-    lines = lines_of(Screen("x", width=80, height=height), an_interval(*[0] * 64))
+    lines = lines_of(Screen(["x"], width=80, height=height), an_interval(*[0] * 64))
     shown = [int(line.split()[0]) for line in lines if line.split()[0].isdigit()]
     assert shown == list(range(64 - len(shown), 64))
     assert f"and {64 - len(shown)} more CPUs, which do less" in lines
@@ -246,7 +303,7 @@ def test_many_cpus_fit_the_screen_and_the_busiest_are_shown(height: int) -> None
 
 
 def test_a_bar_shows_now_the_most_so_far_and_the_watermark() -> None:
-    screen = Screen("x", width=81, height=24, ascii_only=True)
+    screen = Screen(["x"], width=81, height=24, ascii_only=True)
     line = next(line for line in lines_of(screen, an_interval(512, highest=3072)) if line.lstrip().startswith("0 "))
     bar = next(word for word in line.split() if "#" in word)
     assert bar == "###=|========...."
@@ -254,7 +311,9 @@ def test_a_bar_shows_now_the_most_so_far_and_the_watermark() -> None:
 
 
 def test_one_ring_has_no_sum() -> None:
-    assert not [line for line in lines_of(Screen("x", width=80, height=24), an_interval(0)) if line.startswith(" all")]
+    assert not [
+        line for line in lines_of(Screen(["x"], width=80, height=24), an_interval(0)) if line.startswith(" all")
+    ]
 
 
 def test_a_monitor_is_only_live_on_a_terminal(kernel: SimKernel) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from perfring import KernelEvents, Sample, SessionBuilder, TracepointEvents
+from perfring import KernelEvents, Sample, SessionBuilder, TracepointEvents, TracepointNotFound
 from perfring.kernel import Kernel
 from simkernel import SimKernel
 from simkernel.pytest_plugin import ActorFactory
@@ -29,6 +29,29 @@ def test_a_system_call_passes_the_general_tracepoints_and_its_own(
         events = [call.event for call in calls]
         # Which of the two comes first depends on who on this machine opened one of them first.
         assert [set(events[:2]), set(events[2:])] == [{RAW[0], NAMED[0]}, {RAW[1], NAMED[1]}]
+
+
+def test_a_glob_records_all_that_match_each_by_its_own_name(perf_kernel: Kernel, perf_actor: ActorFactory) -> None:
+    actor = perf_actor()
+    events = TracepointEvents("sys*:sys_e*_getppid")
+    builder = SessionBuilder().with_target_pid(actor.pid).with_tracepoint_events(events)
+    with builder.build(perf_kernel) as session:
+        session.enable()
+        actor.getppid(2)
+        assert [record.event for record in session.records(duration=0)] == [*NAMED] * 2
+
+
+def test_a_glob_opens_its_tracepoints_in_the_order_of_their_names(perf_kernel: Kernel) -> None:
+    plan = SessionBuilder().with_tracepoint_events(TracepointEvents("sched:sched_*", "task:*")).plan(perf_kernel)
+    names = [spec.name for spec in plan.events]
+    assert {"sched:sched_switch", "sched:sched_wakeup", "task:task_rename"} <= set(names)
+    assert names == sorted(set(names))
+
+
+def test_a_glob_that_matches_nothing_is_named_with_the_directory(perf_kernel: Kernel) -> None:
+    builder = SessionBuilder().with_tracepoint_events(TracepointEvents("sched:nosuch*"))
+    with pytest.raises(TracepointNotFound, match=r"no tracepoint in /sys/\S+/events matches 'sched:nosuch\*'; see"):
+        builder.build(perf_kernel)
 
 
 def test_the_general_tracepoints_are_of_the_kernel_mode_and_have_the_size_of_linux(

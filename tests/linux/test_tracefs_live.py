@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import platform
+import resource
 import struct
 from collections.abc import Iterator
 
 import pytest
 
-from perfring import abi, tracefs
-from perfring.errors import TracepointNotFound
+from perfring import SessionBuilder, TracepointEvents, abi, tracefs
+from perfring.errors import EventRefused, PermissionDenied, TracepointNotFound
 from perfring.linux import LinuxKernel
 from tests.linux._rig import HEAD, HEADER
 from tests.linux._rings import mapped, opened
@@ -113,3 +116,39 @@ def test_the_names_in_a_fork_are_decoded_wherever_the_kernel_puts_them(kernel: L
 def test_an_unknown_tracepoint_is_named_with_a_suggestion(kernel: LinuxKernel) -> None:
     with pytest.raises(TracepointNotFound, match="did you mean sched:sched_switch"):
         tracefs.read_format(kernel, "sched:sched_swich")
+
+
+def test_what_no_glob_matches_is_what_perf_does_not_sample(kernel: LinuxKernel) -> None:
+    with pytest.raises(EventRefused, match="below ftrace are the tracer's own entries") as entry:
+        SessionBuilder().with_tracepoint_events(TracepointEvents("ftrace:user_stack")).build(kernel)
+    assert entry.value.errno == errno.EINVAL
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="irq_vectors are those of x86")
+def test_the_tracepoint_that_perf_works_through_is_sampled_by_nobody(kernel: LinuxKernel) -> None:
+    with pytest.raises(PermissionDenied, match="nobody may sample it"):
+        SessionBuilder().with_tracepoint_events(TracepointEvents("irq_vectors:irq_work_exit")).build(kernel)
+
+
+def test_every_tracepoint_of_a_glob_over_systems_can_be_opened(kernel: LinuxKernel) -> None:
+    names = tracefs.matching_names(kernel, "*:*_exit")  # not more: each takes the kernel 36 ms to close
+    for name in names:
+        attr = abi.PerfEventAttr(
+            type=abi.PERF_TYPE_TRACEPOINT,
+            config=tracefs.read_format(kernel, name).id,
+            sample_period=1,
+            sample_type=abi.PERF_SAMPLE_RAW,
+        )
+        with opened(kernel, attr):
+            pass
+    assert len({name.partition(":")[0] for name in names}) > 3
+
+
+def test_a_glob_that_needs_too_many_descriptors_is_refused_before_any_is_opened(kernel: LinuxKernel) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        with pytest.raises(EventRefused, match=r"^a session of \d+ events on \d+ CPUs needs .* allows 256: "):
+            SessionBuilder().with_tracepoint_events(TracepointEvents("syscalls:*")).build(kernel)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

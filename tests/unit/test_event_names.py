@@ -86,6 +86,10 @@ def test_modifier_of_perf_is_refused_with_a_word() -> None:
         parse_event("cycles:u")
 
 
+def test_glob_stands_for_tracepoints() -> None:
+    assert parse_event("sched:*", filter="x == 1") == TracepointEvents("sched:*", filter="x == 1")
+
+
 def test_filter_of_what_is_no_tracepoint_is_refused() -> None:
     with pytest.raises(ValueError, match=r"'cpu-clock' is no tracepoint"):
         parse_event("cpu-clock", filter="x == 1")

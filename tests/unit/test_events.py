@@ -22,7 +22,7 @@ from perfring.events import (
     TracepointEvents,
 )
 from perfring.plan import EventKind
-from tests.unit._planning import GETPPID, planning_kernel
+from tests.unit._planning import GETPPID, OPENED, planning_kernel
 
 
 def attr_of(group: EventGroup) -> PerfEventAttr:
@@ -197,10 +197,53 @@ def test_unknown_tracepoint_is_named_with_what_looks_alike() -> None:
     assert missing.value.suggestions == (GETPPID,)
 
 
-@pytest.mark.parametrize("name", ["", "getppid", "a:b:c", "../x:y", "syscalls:*"])
+@pytest.mark.parametrize("name", ["", "getppid", "a:b:c", "../x:y"])
 def test_what_is_no_tracepoint_name_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=r"is not the name of a tracepoint"):
         TracepointEvents(name)
+
+
+def test_a_glob_becomes_an_event_for_each_tracepoint_that_matches() -> None:
+    specs = TracepointEvents("*:*[det]", filter="common_pid == 1").specs(planning_kernel())
+    assert [(spec.name, spec.filter) for spec in specs] == [(OPENED, "common_pid == 1"), (GETPPID, "common_pid == 1")]
+
+
+def test_a_tracepoint_that_is_named_by_itself_keeps_its_own_filter_in_a_glob() -> None:
+    group = TracepointEvents("s*:*").add(GETPPID, filter="common_pid == 1")
+    found = {spec.name: spec.filter for spec in group.specs(planning_kernel())}
+    assert found == {GETPPID: "common_pid == 1", OPENED: None, "sched:sched_switch": None}
+
+
+def test_globs_that_agree_about_a_tracepoint_record_it_once() -> None:
+    names = [spec.name for spec in TracepointEvents("sched:*", "*:*_switch").specs(planning_kernel())]
+    assert names == ["sched:sched_switch"]
+
+
+def test_globs_that_differ_about_a_tracepoint_are_refused() -> None:
+    group = TracepointEvents("sched:*").add("*:*_switch", sampling=Sampling(ip=True))
+    with pytest.raises(ValueError, match=r"'sched:\*' and '\*:\*_switch' both match tracepoint sched:sched_switch"):
+        group.specs(planning_kernel())
+
+
+def test_globs_that_differ_are_settled_by_the_name() -> None:
+    group = TracepointEvents("sched:*").add("*:*_switch", filter="x > 1").add("sched:sched_switch", filter="x > 2")
+    assert [spec.filter for spec in group.specs(planning_kernel())] == ["x > 2"]
+
+
+def test_the_same_glob_twice_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"tracepoint sched:\* is there twice"):
+        TracepointEvents("sched:*", "sched:*")
+
+
+def test_one_tracepoint_is_no_glob() -> None:
+    with pytest.raises(ValueError, match=r"'sched:\*' is a glob.*TracepointEvents\('sched:\*'\) takes all"):
+        Tracepoint("sched:*")
+
+
+@pytest.mark.parametrize("expression", ["", " ", "a\0b"])
+def test_what_is_no_filter_of_a_glob_is_refused(expression: str) -> None:
+    with pytest.raises(ValueError, match=r"^filter of sched:\* is "):
+        TracepointEvents("sched:*", filter=expression)
 
 
 @pytest.mark.parametrize("expression", ["", " ", "a\0b"])

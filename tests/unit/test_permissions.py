@@ -8,7 +8,7 @@ import pytest
 
 from perfring import abi
 from perfring.errors import EventRefused, PermissionDenied, TargetNotFound
-from perfring.permissions import explain, required_level
+from perfring.permissions import explain, required_level, too_few_files
 from tests.unit._files import file_kernel
 from tests.unit._machine import ALL_CAPABILITIES, Machine
 
@@ -193,6 +193,33 @@ def test_other_errnos_keep_their_number_and_say_what_it_means(number: int, text:
 @pytest.mark.usefixtures("machine")
 def test_out_of_descriptors_comes_with_the_command() -> None:
     assert str(refused(errno.EMFILE)).endswith("ulimit -n 2048")
+
+
+@pytest.mark.usefixtures("machine")
+def test_more_descriptors_than_the_limit_come_with_the_command_that_gives_enough() -> None:
+    assert too_few_files(file_kernel(), 1024) is None
+    text = too_few_files(file_kernel(), 1025)
+    assert text is not None
+    assert text.startswith("needs 1025 descriptors, and RLIMIT_NOFILE allows 1024: record fewer events, or raise it\n")
+    assert text.endswith("ulimit -n 2048")
+
+
+def test_without_a_limit_no_session_needs_too_many_descriptors(machine: Machine) -> None:
+    machine.limits(files="unlimited")
+    assert too_few_files(file_kernel(), 1 << 30) is None
+
+
+@pytest.mark.usefixtures("machine")
+@pytest.mark.parametrize(
+    ("number", "event", "text"),
+    [
+        (errno.EPERM, "irq_vectors:irq_work_exit", "nobody may sample it"),
+        (errno.EINVAL, "ftrace:bprint", "below ftrace are the tracer's own entries"),
+    ],
+)
+def test_a_tracepoint_that_perf_does_not_take_is_told_as_such(number: int, event: str, text: str) -> None:
+    error = OSError(number, os.strerror(number))
+    assert text in str(explain(file_kernel(), error, attr=raw_tracepoint(), pid=-1, cpu=0, event=event))
 
 
 @pytest.mark.usefixtures("machine")
