@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import runpy
+import subprocess
+import sys
 from collections import Counter
 from types import FunctionType
 from typing import Any
@@ -26,6 +29,20 @@ def test_every_example_is_tested_somewhere() -> None:
     programs = {path.stem for path in EXAMPLES.glob("*.py") if not path.stem.startswith("test_")}
     assert programs == TESTED_ELSEWHERE | WITH_A_TEST_BESIDE | TESTED_HERE
     assert all((EXAMPLES / f"test_{name}.py").is_file() for name in WITH_A_TEST_BESIDE)
+
+
+def test_their_tests_run_where_they_lie_in_the_checkout() -> None:
+    run = subprocess.run(
+        # -P: as the command pytest, which does not look into the directory that it is called in.
+        [sys.executable, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", "."],
+        cwd=EXAMPLES,
+        env=os.environ | {"PERFRING_LINUX": "0"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout
 
 
 def test_the_builder_chooses_a_quarter_of_the_ring(sim_kernel: SimKernel) -> None:
