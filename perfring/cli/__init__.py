@@ -9,6 +9,7 @@ Exit statuses: 0 done, 1 an error or a negative answer, 2 wrong usage, 130 Ctrl-
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 from contextlib import suppress
@@ -23,7 +24,7 @@ from perfring import __version__
 from perfring.errors import CommandNotStarted, PerfringError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 __all__ = ["COMMANDS", "build_app", "main"]
 
@@ -62,8 +63,16 @@ def build_app(names: Iterable[str] = COMMANDS) -> typer.Typer:
     app.callback(help=_HELP)(_options_of_all_commands)
     for name in names:
         module = import_module(f"{__name__}.{name}")
-        app.command(name, context_settings=getattr(module, "CONTEXT_SETTINGS", None))(getattr(module, name))
+        function = getattr(module, name)
+        settings = getattr(module, "CONTEXT_SETTINGS", None)
+        app.command(name, help=_unwrapped(function), context_settings=settings)(function)
     return app
+
+
+def _unwrapped(function: Callable[..., object]) -> str:
+    """The docstring with each paragraph on one line: typer would end a line where the source does, too."""
+    paragraphs = (inspect.getdoc(function) or "").split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

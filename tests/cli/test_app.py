@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import os
 import subprocess
 import sys
+from importlib import import_module
 from typing import NoReturn
 
 import pytest
@@ -38,6 +40,19 @@ def test_the_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> Non
 def test_each_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
     assert f"Usage: perfring {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_paragraph_of_the_help_is_broken_by_the_terminal_alone(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "999")
+    main([command, "--help"])
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    text = inspect.getdoc(getattr(import_module(f"perfring.cli.{command}"), command)) or ""
+    assert [" ".join(paragraph.split()) for paragraph in text.split("\n\n") if paragraph] == [
+        line for line in lines if line and line[0] not in "╭│╰" and not line.startswith("Usage:")
+    ]
 
 
 def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
