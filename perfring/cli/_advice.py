@@ -19,6 +19,7 @@ _ADVICE: Final = {
     errno.EROFS: "choose a path on a file system that can be written",
     errno.ENOSPC: "make room, or choose a path on another disk",
     errno.EDQUOT: "make room, or choose a path on another disk",
+    errno.EBADF: "standard output is closed: leave out the >&-, or write > FILE",
     errno.EMFILE: "raise the limit, as in: ulimit -n 4096",
     errno.ENFILE: "raise the machine's limit, as in: sudo sysctl fs.file-max=1000000",
     errno.ENOMEM: "give the rings fewer --pages, or free some memory; ulimit -v shows a limit",
@@ -28,6 +29,7 @@ _OTHERWISE: Final = "perfring doctor says whether this machine can record"
 _COMMAND: Final = {
     errno.ENOENT: "name a program on PATH, or the path of one",
     errno.EACCES: "make it executable, as in: chmod +x {}",
+    errno.EISDIR: "name a program in it",
     errno.ENOEXEC: "begin it with the program that runs it, as in: sh {}",
 }
 
