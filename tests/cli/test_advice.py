@@ -34,6 +34,7 @@ def first_line(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["record", "--filter", "a==1"], "name one with --event system:name"),
         (["watermark", "--pages", "1", "--bytes", "9", "--record-bytes", "a"], "such as 24-56"),
         (["watermark", "--pages", "1", "--bytes", "9", "--page-size", "17"], "such as 4096, 16384 or 65536"),
+        (["record", "--", "/"], "/: Is a directory; name a program in it"),
         (["simulate"], "name a scenario: one of steady"),
         (["simulate", "stedy"], "do you mean steady?"),
         (["simulate", "/nope.toml"], "No such file or directory; check the path"),
