@@ -51,6 +51,12 @@ def test_the_builder_chooses_a_quarter_of_the_ring(sim_kernel: SimKernel) -> Non
     assert example["chosen_by_the_rule"]() == 32768 - 1 - 120 - 72
 
 
+def test_the_reader_of_a_map_says_how_it_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["bpf_map.py"])
+    with pytest.raises(SystemExit, match=r"python bpf_map\.py MAP_ID"):
+        runpy.run_path(str(EXAMPLES / "bpf_map.py"), run_name="__main__")
+
+
 def test_columns_count_what_the_records_count(sim_kernel: SimKernel) -> None:
     sim_kernel.spawn(constant(100, count=40), cpu=0)
     chosen, longest = _example("columns")["count_switches"](0.5, sim_kernel)
