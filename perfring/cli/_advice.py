@@ -50,5 +50,8 @@ def with_advice(error: OSError, *, name: str | None = None) -> str:
 def of_command(error: OSError) -> str:
     """The same for a command that cannot be run."""
     name = error.name if isinstance(error, CommandNotStarted) else error.filename
-    advice = _COMMAND.get(error.errno or 0, "check that it runs without perfring")
-    return f"{name}: {os.strerror(error.errno or 0)}; {advice.format(name)}"
+    number = error.errno or 0
+    if number == errno.EACCES and isinstance(name, str) and os.path.isdir(name):
+        number = errno.EISDIR  # which execve(2) does not say
+    advice = _COMMAND.get(number, "check that it runs without perfring")
+    return f"{name}: {os.strerror(number)}; {advice.format(name)}"

@@ -107,8 +107,7 @@ def _refuse_missing(command: list[str]) -> None:
     from perfring.errors import CommandNotStarted
 
     if command and shutil.which(command[0]) is None:
-        number = errno.EACCES if os.path.exists(command[0]) else errno.ENOENT
-        error = CommandNotStarted(errno.EISDIR if os.path.isdir(command[0]) else number, command[0])
+        error = CommandNotStarted(errno.EACCES if os.path.exists(command[0]) else errno.ENOENT, command[0])
         typer.echo(f"perfring: {of_command(error)}", err=True)
         raise typer.Exit(error.status)
 
