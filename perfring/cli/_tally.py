@@ -159,7 +159,7 @@ def _advice(figures: dict[str, Any]) -> str:
     held = max(power_of_two_pages(needed, mmap.PAGESIZE), 2 * pages)
     if needed > _LARGE_RING:
         return (
-            f"the rings ran full: they would have had to have --pages {held}, and where it goes on like this, larger "
+            f"the rings ran full: to hold it all they would need --pages {held}, and where it goes on like this, larger "
             "ones only lose later; record less (fewer events, --filter), or tables (-o FILE.parquet), which cost the "
             "reader least"
         )
