@@ -159,9 +159,9 @@ def _advice(figures: dict[str, Any]) -> str:
     held = max(power_of_two_pages(needed, mmap.PAGESIZE), 2 * pages)
     if needed > _LARGE_RING:
         return (
-            f"the rings ran full: to hold it all they would need --pages {held}, and where it goes on like this, larger "
-            "ones only lose later; record less (fewer events, --filter), or tables (-o FILE.parquet), which cost the "
-            "reader least"
+            f"the rings ran full: to hold it all they would need --pages {held}, and where it goes on like this, "
+            "larger ones only lose later; record less (fewer events, --filter), or tables (-o FILE.parquet), which "
+            "cost the reader least"
         )
     text = f"the rings ran full; try --pages {held}"
     if figures["watermark"] is not None and figures["watermark"] > figures["ring_bytes"] // 2:
