@@ -9,11 +9,11 @@ Exit statuses: 0 done, 1 an error or a negative answer, 2 wrong usage, 130 Ctrl-
 
 from __future__ import annotations
 
-import inspect
 import os
 import sys
 from contextlib import suppress
 from importlib import import_module
+from inspect import getdoc
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated
 
@@ -63,16 +63,15 @@ def build_app(names: Iterable[str] = COMMANDS) -> typer.Typer:
     app.callback(help=_HELP)(_options_of_all_commands)
     for name in names:
         module = import_module(f"{__name__}.{name}")
-        function = getattr(module, name)
+        command = getattr(module, name)
         settings = getattr(module, "CONTEXT_SETTINGS", None)
-        app.command(name, help=_unwrapped(function), context_settings=settings)(function)
+        app.command(name, help=_flowing(command), context_settings=settings)(command)
     return app
 
 
-def _unwrapped(function: Callable[..., object]) -> str:
-    """The docstring with each paragraph on one line: typer would end a line where the source does, too."""
-    paragraphs = (inspect.getdoc(function) or "").split("\n\n")
-    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+def _flowing(command: Callable[..., None]) -> str:
+    """Its docstring with each paragraph in one line: the window breaks it, and not the width of our source as well."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in (getdoc(command) or "").split("\n\n"))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
