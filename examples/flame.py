@@ -111,8 +111,6 @@ def record_profile(args: argparse.Namespace, kernel: Kernel) -> Profile:
             session.enable()
             for record in session.environment():  # what was mapped before
                 profile.take(record)
-        if sys.stderr.isatty():
-            print("flame: recording, Ctrl-C ends", file=sys.stderr)
         for record in session.records(duration=args.duration):
             profile.take(record)
         counts = session.statistics()
