@@ -106,12 +106,18 @@ def _fill_closed_streams() -> None:
     Standard output can't be written then, which is told; that errors are to go nowhere was somebody's wish.
     """
     for number, name, flags in ((0, "stdin", os.O_RDONLY), (1, "stdout", os.O_RDONLY), (2, "stderr", os.O_WRONLY)):
-        try:
-            os.fstat(number)
-        except OSError:
+        if getattr(sys, name) is None and _is_closed(number):
             os.open(os.devnull, flags)  # takes the lowest number that is free: this one
-            stream = open(number, "r" if number == 0 else "w", closefd=False)  # noqa: SIM115 - as long as the process
-            setattr(sys, name, stream)
+            if number:  # that nothing is piped in is for the commands to say
+                setattr(sys, name, open(number, "w", closefd=False))  # noqa: SIM115 - as long as the process
+
+
+def _is_closed(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return True
+    return False
 
 
 def _check_completion(words: list[str]) -> str:
