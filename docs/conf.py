@@ -23,6 +23,7 @@ extensions = [
     "fact_links",
     "name_links",
     "outside_links",
+    "source_links",
 ]
 exclude_patterns = ["_extensions", "examples"]
 

@@ -101,6 +101,8 @@ def measure(args: argparse.Namespace, kernel: Kernel) -> None:
         session.on("sched:sched_switch", queue.switched)
         session.on("lost", queue.lost)
         session.enable()
+        if sys.stderr.isatty():
+            print("schedlat: recording, Ctrl-C ends", file=sys.stderr)
         session.parse_for_duration(args.duration)
         counts = session.statistics()
     if args.json:

@@ -140,7 +140,8 @@ def _is_modified(name: str) -> bool:
 
 def _unknown(text: str) -> str:
     if _is_modified(text):
-        return f"event {text!r} has a modifier behind its name: there are none here; user_only() leaves the kernel out"
+        instead = "user_only(), or --user-only, leaves the kernel out"
+        return f"event {text!r} has a modifier behind its name: there are none here; {instead}"
     alike = get_close_matches(text, event_names())
     hint = f"did you mean {' or '.join(alike)}?" if alike else f"known are {', '.join(event_names())}."
     written = "A tracepoint is written system:event, as in sched:sched_switch, and many at once as in 'sched:*'"

@@ -245,8 +245,8 @@ class Opener:
             self._kernel.ioctl(event.fd, abi.PERF_EVENT_IOC_SET_FILTER, expression.encode() + b"\0")
         except OSError as error:
             text = (
-                f"the kernel refused the filter {expression!r} of {event.spec.name} ({_errno_name(error)}): see the "
-                "field names in the tracepoint's format file; strings compare with == and ~, numbers also with < > &"
+                f"the kernel refused the filter {expression!r} of {event.spec.name} ({_errno_name(error)}): "
+                f"{_fields_of(event.spec)}; strings compare with == and ~, numbers also with < > &"
             )
             raise FilterRefused(error.errno or 0, text, event=event.spec.name, filter=expression) from error
 
@@ -273,6 +273,13 @@ class Opener:
 def _close_all(rings: Sequence[OpenRing], kernel: Kernel) -> None:
     for ring in rings:
         ring.close(kernel)
+
+
+def _fields_of(spec: EventSpec) -> str:
+    if spec.format is None:
+        return "see the field names in the tracepoint's format file"
+    own = ", ".join(field.name for field in spec.format.fields) or "none of its own"
+    return f"its fields are {own}; all have common_pid"
 
 
 def _errno_name(error: OSError) -> str:

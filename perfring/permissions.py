@@ -221,7 +221,7 @@ def _level_too_high(refusal: _Refusal, facts: Facts) -> Finding | None:
         return None
     text = f"kernel.perf_event_paranoid is {facts.level}, and {_ASKED[level]} needs {level} or less, or CAP_PERFMON"
     if level == findings.LEVEL_FOR_KERNEL:
-        text += " (or set exclude_kernel)"
+        text += " (or leave it out: user_only(), exclude_kernel)"
     return _because("paranoid", text, findings.set_level(level))
 
 
@@ -254,7 +254,7 @@ _PLAIN = {
     errno.ENOMEM: ("memory", "the kernel found no memory for it: ask for fewer pages"),
     errno.ENOENT: (
         "pmus",
-        "this machine has no such event: hardware events need a PMU, and most virtual machines have none",
+        "this machine has no such event: hardware events need a PMU, most virtual machines have none: take cpu-clock",
     ),
     errno.EOPNOTSUPP: (
         "pmus",

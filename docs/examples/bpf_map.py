@@ -19,5 +19,7 @@ def read_payloads(map_id: int, seconds: float, kernel: Kernel | None = None) -> 
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        raise SystemExit(__doc__)
     for payload in read_payloads(int(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) > 2 else 1.0):
         print(payload[:16].hex(" "))

@@ -84,17 +84,40 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 done, 1 an error or a negative answer, 2 wrong usage, 130 interrupted.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    _fill_closed_streams()
     try:
         status = _run(words)
         sys.stdout.flush()
-    except BrokenPipeError:
-        return _leave_broken_pipe()
+    except BrokenPipeError:  # the reader of our output has gone (`| head`)
+        _drop_output()
+        return 1
     except (PerfringError, OSError) as error:
         _show_error(error)
+        _drop_what_nobody_takes()
         return 1
     except KeyboardInterrupt:
         return 130
     return status
+
+
+def _fill_closed_streams() -> None:
+    """Where ``>&-`` closed a standard stream, a ring or a file would get its number, and its text.
+
+    Standard output can't be written then, which is told; that errors are to go nowhere was somebody's wish.
+    """
+    for number, name, flags in ((0, "stdin", os.O_RDONLY), (1, "stdout", os.O_RDONLY), (2, "stderr", os.O_WRONLY)):
+        if getattr(sys, name) is None and _is_closed(number):
+            os.open(os.devnull, flags)  # takes the lowest number that is free: this one
+            if number:  # that nothing is piped in is for the commands to say
+                setattr(sys, name, open(number, "w", closefd=False))  # noqa: SIM115 - as long as the process
+
+
+def _is_closed(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return True
+    return False
 
 
 def _check_completion(words: list[str]) -> str:
@@ -138,8 +161,15 @@ def _show_error(error: PerfringError | OSError) -> None:
     )
 
 
-def _leave_broken_pipe() -> int:
-    """The reader of our output has gone (``| head``); the interpreter's last flush must not complain either."""
+def _drop_what_nobody_takes() -> None:
+    """Where the error was that standard output takes nothing, it is not told once more at the very end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _drop_output()
+
+
+def _drop_output() -> None:
+    """The interpreter's last flush must not complain either."""
     with suppress(OSError, ValueError):  # a stdout that is no file has no flush to fail
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 1

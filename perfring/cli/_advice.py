@@ -19,6 +19,7 @@ _ADVICE: Final = {
     errno.EROFS: "choose a path on a file system that can be written",
     errno.ENOSPC: "make room, or choose a path on another disk",
     errno.EDQUOT: "make room, or choose a path on another disk",
+    errno.EBADF: "standard output is closed: leave out the >&-, or write > FILE",
     errno.EMFILE: "raise the limit, as in: ulimit -n 4096",
     errno.ENFILE: "raise the machine's limit, as in: sudo sysctl fs.file-max=1000000",
     errno.ENOMEM: "give the rings fewer --pages, or free some memory; ulimit -v shows a limit",
@@ -28,6 +29,7 @@ _OTHERWISE: Final = "perfring doctor says whether this machine can record"
 _COMMAND: Final = {
     errno.ENOENT: "name a program on PATH, or the path of one",
     errno.EACCES: "make it executable, as in: chmod +x {}",
+    errno.EISDIR: "name a program in it",
     errno.ENOEXEC: "begin it with the program that runs it, as in: sh {}",
 }
 
@@ -48,5 +50,8 @@ def with_advice(error: OSError, *, name: str | None = None) -> str:
 def of_command(error: OSError) -> str:
     """The same for a command that cannot be run."""
     name = error.name if isinstance(error, CommandNotStarted) else error.filename
-    advice = _COMMAND.get(error.errno or 0, "check that it runs without perfring")
-    return f"{name}: {os.strerror(error.errno or 0)}; {advice.format(name)}"
+    number = error.errno or 0
+    if number == errno.EACCES and isinstance(name, str) and os.path.isdir(name):
+        number = errno.EISDIR  # which execve(2) does not say
+    advice = _COMMAND.get(number, "check that it runs without perfring")
+    return f"{name}: {os.strerror(number)}; {advice.format(name)}"

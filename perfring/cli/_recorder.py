@@ -159,6 +159,10 @@ class Recorder:
         """Counts that move, on stderr, unless the records would run through them."""
         console = _console(stderr=True)
         if not console.is_terminal or (self._path is None and sys.stdout.isatty()):
+            if console.is_terminal and not self._choices.command:
+                # The first record may come in a second, or never: nobody should take that for a hang.
+                names = ", ".join(spec.name for spec in self._plan.events)
+                console.print(f"recording {names} (Ctrl-C ends)", style="dim", markup=False)
             yield
             return
         from rich.live import Live

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from perfring.session import Session
 
 __all__ = ["Tally"]
+
+_LARGE_RING: Final = 16 << 20
+"""Bytes of a ring, of which there is one for each CPU, that nobody should be told to ask for lightly."""
 
 _KIND = attrgetter("kind")
 _MOST_ERRORS = 5
@@ -144,11 +147,23 @@ def _percent(figures: dict[str, Any]) -> int:
 
 
 def _advice(figures: dict[str, Any]) -> str:
-    """Rings that ran full are too small, or their reader is woken too late."""
+    """Rings that ran full are too small, or their reader is woken too late, or has no time for so much."""
     import mmap
 
+    from perfring.advice import power_of_two_pages
+
     pages = figures["ring_bytes"] // mmap.PAGESIZE
-    text = f"the rings ran full; try --pages {pages * 4}"
+    # As if one ring had lost it all, at the size of what was delivered.
+    read = max(figures["samples"] + figures["sideband"], 1)
+    needed = figures["ring_bytes"] + figures["lost"] * figures["bytes"] // read
+    held = max(power_of_two_pages(needed, mmap.PAGESIZE), 2 * pages)
+    if needed > _LARGE_RING:
+        return (
+            f"the rings ran full: to hold it all they would need --pages {held}, and where it goes on like this, "
+            "larger ones only lose later; record less (fewer events, --filter), or tables (-o FILE.parquet), which "
+            "cost the reader least"
+        )
+    text = f"the rings ran full; try --pages {held}"
     if figures["watermark"] is not None and figures["watermark"] > figures["ring_bytes"] // 2:
         text += f" or a lower --watermark: `perfring watermark --pages {pages} --bytes {figures['watermark']}`"
     return text

@@ -99,12 +99,13 @@ class Monitor:
             command = self._fork(opened)
             session = opened.enter_context(Session(self._kernel, self._plan))
             with stop_on_signals(session), self._view as view:
+                meter = self._meter(session)  # before anything can come
                 if command is not None:
                     command.release()
                     command.on_exit(session.stop)
                 else:
                     session.enable()
-                self._watch(session, view)
+                self._watch(session, view, meter)
         return 0
 
     def _fork(self, opened: ExitStack) -> Command | None:
@@ -114,10 +115,12 @@ class Monitor:
         self._plan = replace(self._plan, pids=(command.pid,))
         return command
 
-    def _watch(self, session: Session, view: _View) -> None:
+    def _meter(self, session: Session) -> Meter:
         # A simulated kernel's time has nothing to do with this process's.
         awake = awake_seconds if isinstance(self._kernel, LinuxKernel) else None
-        meter = Meter(self._kernel, session, awake_seconds=awake)
+        return Meter(self._kernel, session, awake_seconds=awake)
+
+    def _watch(self, session: Session, view: _View, meter: Meter) -> None:
         due = meter.now()
         end = None if self._choices.duration is None else due + self._choices.duration
         while end is None or due < end:

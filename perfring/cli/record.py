@@ -63,6 +63,7 @@ def record(
     error, 2 for wrong usage.
     """
     from perfring.cli._choices import Choices, checked_plan
+    from perfring.cli._offer import offering_less
     from perfring.cli._output import DATA_SUFFIX
     from perfring.cli._parquet_path import PARQUET_SUFFIX
     from perfring.cli._recorder import Recorder
@@ -94,7 +95,9 @@ def record(
     kernel = _this_kernel()
     plan = checked_plan(choices, kernel)
     _refuse_missing(choices.command)
-    raise typer.Exit(Recorder(kernel, plan, choices, json=json, path=output).run())
+    with offering_less(choices, kernel):
+        status = Recorder(kernel, plan, choices, json=json, path=output).run()
+    raise typer.Exit(status)
 
 
 def _refuse_missing(command: list[str]) -> None:

@@ -183,10 +183,22 @@ def _path(name: str) -> str:
     from simkernel.simulate import BUILT_IN
 
     if "." in name or "/" in name or (name and Path(name).exists()):
+        if _is_recording(name):
+            raise typer.BadParameter(f"{name} is no scenario, but a recording: play it with --replay {name}")
         return name
     close = get_close_matches(name, BUILT_IN, 1)
     hint = f"do you mean {close[0]}?" if close else "there are " + ", ".join(BUILT_IN)
     raise typer.BadParameter(f"there is no built-in scenario {name!r}, and no such file: {hint}")
+
+
+def _is_recording(path: str) -> bool:
+    from perfring.perfdata.format import MAGIC
+
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False  # whoever reads it says why
 
 
 def _run(scenarios: tuple[Scenario, ...], latency: float | None, loss: float, html: str | None, *, json: bool) -> bool:

@@ -50,6 +50,7 @@ def top(
     Exit status: 0, also after Ctrl-C or the end of COMMAND; 1 for an error, 2 for wrong usage.
     """
     from perfring.cli._choices import Choices, checked_plan
+    from perfring.cli._offer import offering_less
     from perfring.cli._top_run import Monitor
 
     if not (math.isfinite(interval) and interval > 0):
@@ -72,7 +73,9 @@ def top(
     )
     kernel = _this_kernel()
     plan = checked_plan(choices, kernel)
-    raise typer.Exit(Monitor(kernel, plan, choices, interval=interval, json=json, once=once).run())
+    with offering_less(choices, kernel):
+        status = Monitor(kernel, plan, choices, interval=interval, json=json, once=once).run()
+    raise typer.Exit(status)
 
 
 def _this_kernel() -> Kernel:

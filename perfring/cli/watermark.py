@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["watermark"]
 
 _MOST_BYTES: Final = 2**32 - 1  # wakeup_watermark is a u32
+_MOST_PAGES: Final = 2**31  # as SessionBuilder.with_page_count
 _STYLES: Final = {"LIVE": "bold green", "DEPENDS": "bold yellow", "STALLS": "bold red"}
 _MEANING: Final = {
     "LIVE": "No stream of such records can leave a waiting reader asleep.",
@@ -55,7 +56,7 @@ def watermark(
 
     try:
         sizes = _sizes(record_bytes)
-        _check_numbers(wanted, rate)
+        _check_numbers(pages, wanted, rate)
         verdict = watermark_verdict(
             pages, wanted, record_bytes=sizes, lost_bytes=lost_bytes, overwrite=overwrite, page_size=page_size
         )
@@ -79,9 +80,11 @@ def _sizes(text: str) -> tuple[int, int]:
         raise ValueError(f"--record-bytes is {text!r}: give one size, such as 56, or a range, such as 24-56") from None
 
 
-def _check_numbers(wanted: int, rate: float | None) -> None:
+def _check_numbers(pages: int, wanted: int, rate: float | None) -> None:
     from math import isfinite
 
+    if pages > _MOST_PAGES:
+        raise ValueError(f"--pages is {pages}: a ring has {_MOST_PAGES} data pages at most")
     if wanted > _MOST_BYTES:
         raise ValueError(f"--bytes is {wanted}: wakeup_watermark is a u32, {_MOST_BYTES} at most")
     if rate is not None and not (isfinite(rate) and rate > 0):

@@ -152,12 +152,15 @@ def read_head(source: Source) -> Head:
     """
     start = source.some(0, PIPE_HEADER.size)
     magic = start[: len(MAGIC)]
+    if not magic:
+        raise source.error("it is empty: what recorded it was ended before it wrote anything; record anew", 0)
     if magic == FOREIGN_MAGIC:
         raise source.error("written on a machine of the other byte order: read it on such a machine", 0)
     if magic == OLD_MAGIC:
         raise source.error("of a perf before 2.6.36: record it anew", 0)
     if magic != MAGIC:
-        raise source.error(f"not a perf.data file: it begins with {magic!r}, and not with {MAGIC!r}", 0)
+        text = f"not a perf.data file: it begins with {magic!r}, and not with {MAGIC!r}"
+        raise source.error(f"{text}; name what perf record, or perfring record -o FILE.data, wrote", 0)
     (_, size) = PIPE_HEADER.unpack(source.exactly(0, PIPE_HEADER.size, "the header"))
     if size == PIPE_HEADER.size:
         return Head(Section(size, max(source.size - size, 0)), piped=True)
@@ -189,7 +192,7 @@ def _read_file_head(source: Source, header: FileHeader) -> Head:
 def _checked_data(source: Source, data: Section) -> Section:
     """The part of the records that is there. None is counted before the recording has ended well: then all that is."""
     if data.offset > source.size:
-        raise source.error(f"the records begin at byte {data.offset} of {source.size}: it is cut off", 0)
+        raise source.error(f"the records begin at byte {data.offset} of {source.size}: it is cut off; copy it again", 0)
     left = source.size - data.offset
     return Section(data.offset, min(data.size or left, left))
 

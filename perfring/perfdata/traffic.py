@@ -35,12 +35,14 @@ class Traffic:
         lost: records that the recording itself lost: nobody knows when, so they cannot be played again.
         unplaced: records whose CPU the file does not tell; they count as those of CPU 0.
         bad_records: records of the file that made no sense.
+        problems: what else is damaged, or cut off, as `PerfDataFile.problems`.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.start = self.end = 0
         self.lost = self.unplaced = self.bad_records = 0
+        self.problems: tuple[PerfDataError, ...] = ()
         self._times: dict[int, array[int]] = {}
         self._sizes: dict[int, array[int]] = {}
 
@@ -98,6 +100,7 @@ def read_traffic(path: str | os.PathLike[str], *, on_progress: Callable[[float],
         traffic = Traffic(recording.path)
         _read_into(traffic, recording, on_progress)
         traffic.lost, traffic.bad_records = recording.counts.lost, recording.counts.bad_records
+        traffic.problems = recording.problems
     if not len(traffic):
         raise PerfDataError("no record in it has a time: there is nothing to play", path=traffic.path, offset=0)
     return traffic

@@ -68,7 +68,8 @@ def _but(traffic: Traffic) -> str:
         (traffic.reshaped, "are smaller or larger than BPF output can be"),
         (traffic.bad_records, "make no sense"),
     ]
-    return "".join(f"; {count:,} {words}" for count, words in found if count)
+    damaged = "; the file is damaged or cut off, see `perfring read --summary`" if traffic.problems else ""
+    return "".join(f"; {count:,} {words}" for count, words in found if count) + damaged
 
 
 def recorded_traffic(path: str, *, on_progress: Callable[[float], None] | None = None) -> Traffic:

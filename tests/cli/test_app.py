@@ -113,6 +113,33 @@ def _python(code: str, *, stdout: int = subprocess.PIPE) -> subprocess.Completed
     )
 
 
+@pytest.mark.parametrize("words", ["--version", "doctor", "watermark --pages 1 --bytes 9", "simulate --list"])
+def test_an_output_that_is_closed_is_told_once_and_without_a_traceback(words: str) -> None:
+    done = _python(f"import os, sys; os.execl('/bin/sh', 'sh', '-c', sys.executable + ' -m perfring {words} >&-')")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines() == [
+        "perfring: Bad file descriptor; standard output is closed: leave out the >&-, or write > FILE"
+    ]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux's disk that is always full")
+def test_an_output_that_takes_nothing_is_told_once() -> None:
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = _python(
+            "from perfring.cli import main; raise SystemExit(main(['simulate', '--list']))", stdout=full.fileno()
+        )
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith("perfring: No space left on device; make room")
+
+
+@pytest.mark.perf_linux
+def test_records_for_a_closed_output_are_not_written_into_a_ring_that_got_its_number() -> None:
+    words = "record --user-only -- true"
+    done = _python(f"import os, sys; os.execl('/bin/sh', 'sh', '-c', sys.executable + ' -m perfring {words} >&-')")
+    assert done.returncode == 1
+    assert "standard output: Bad file descriptor; " in done.stderr
+
+
 def test_a_reader_that_has_gone_is_no_error_to_speak_of() -> None:
     reading, writing = os.pipe()
     os.close(reading)

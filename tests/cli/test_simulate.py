@@ -379,6 +379,22 @@ def test_a_recording_and_a_scenario_exclude_each_other(recording: str, capsys: p
     assert "'steady'" in _words(capsys.readouterr().err)
 
 
+def test_a_recording_in_place_of_a_scenario_is_told_how_it_is_played(
+    recording: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _simulate(recording) == 2
+    assert f"play it with --replay {recording}" in _words(capsys.readouterr().err)
+
+
+def test_a_recording_that_is_cut_off_is_played_and_said_to_be(
+    recording: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cut = tmp_path / "cut.data"
+    cut.write_bytes(Path(recording).read_bytes()[:-40])
+    _simulate("--replay", str(cut), "--watermark", "64")
+    assert "the file is damaged or cut off, see `perfring read --summary`" in _words(capsys.readouterr().out)
+
+
 def test_what_is_no_recording_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _simulate("--replay", _file(tmp_path, CALM)) == 1
     assert "not a perf.data file" in capsys.readouterr().err

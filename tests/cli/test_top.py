@@ -134,6 +134,14 @@ def test_a_page_says_when_nothing_came(capsys: pytest.CaptureFixture[str], monke
     assert capsys.readouterr().out.endswith("Nothing has come, so there is nothing to say of the watermark.\n")
 
 
+@pytest.mark.perf_linux
+def test_what_came_before_the_first_look_has_come(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["top", "-e", "dummy", "--user-only", "--json", "--once", "--", "true"]) == 0
+    rings = json.loads(capsys.readouterr().out)["rings"]
+    assert sum(ring["records"] for ring in rings) > 3  # true was executed, mapped, and ended
+    assert sum(ring["bytes"] for ring in rings) > 200
+
+
 def test_a_terminal_gets_the_last_page_when_it_is_over(kernel: SimKernel, monkeypatch: pytest.MonkeyPatch) -> None:
     console = Console(force_terminal=True, width=100, height=30, record=True, highlight=False)
     monkeypatch.setattr("perfring.cli._top_run.Console", lambda **_: console)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -84,7 +85,29 @@ def test_loss_is_said_and_delivered_and_lost_make_the_whole() -> None:
     assert summary["lost"] > 0
     assert summary["samples"] + summary["lost"] == 1_000_000
     assert "LOST" in done.stderr
-    assert "--pages 4" in done.stderr
+    assert "larger ones only lose later" in " ".join(done.stderr.split())
+
+
+def test_a_terminal_is_told_what_is_recorded_before_anything_comes() -> None:
+    master, slave = pty.openpty()
+    words = [
+        sys.executable,
+        "-m",
+        "perfring",
+        "record",
+        "-e",
+        "page-faults",
+        "-p",
+        str(os.getpid()),
+        "--duration",
+        "0.1",
+    ]
+    done = subprocess.run(words, stdin=slave, stdout=slave, stderr=slave, timeout=60, check=False)
+    os.close(slave)
+    shown = os.read(master, 4096).decode()
+    os.close(master)
+    assert done.returncode == 0
+    assert "recording side-band, page-faults (Ctrl-C ends)" in shown.splitlines()[0]
 
 
 def test_a_command_is_recorded_from_its_execve_to_its_exit() -> None:

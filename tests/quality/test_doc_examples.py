@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import runpy
+import subprocess
+import sys
 from collections import Counter
 from types import FunctionType
 from typing import Any
@@ -28,10 +31,30 @@ def test_every_example_is_tested_somewhere() -> None:
     assert all((EXAMPLES / f"test_{name}.py").is_file() for name in WITH_A_TEST_BESIDE)
 
 
+def test_their_tests_run_where_they_lie_in_the_checkout() -> None:
+    run = subprocess.run(
+        # -P: as the command pytest, which does not look into the directory that it is called in.
+        [sys.executable, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", "."],
+        cwd=EXAMPLES,
+        env=os.environ | {"PERFRING_LINUX": "0"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout
+
+
 def test_the_builder_chooses_a_quarter_of_the_ring(sim_kernel: SimKernel) -> None:
     example = _example("choose_watermark")
     assert example["chosen_by_the_builder"](sim_kernel) == 8192
     assert example["chosen_by_the_rule"]() == 32768 - 1 - 120 - 72
+
+
+def test_the_reader_of_a_map_says_how_it_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["bpf_map.py"])
+    with pytest.raises(SystemExit, match=r"python bpf_map\.py MAP_ID"):
+        runpy.run_path(str(EXAMPLES / "bpf_map.py"), run_name="__main__")
 
 
 def test_columns_count_what_the_records_count(sim_kernel: SimKernel) -> None:

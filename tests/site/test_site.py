@@ -23,8 +23,7 @@ def _page(path: Path) -> Page:
 
 
 def _pages(site: Path) -> list[Path]:
-    """All pages but the sources of modules, which refer to nothing but each other."""
-    return [path for path in sorted(site.rglob("*.html")) if "_modules" not in path.parts]
+    return sorted(site.rglob("*.html"))
 
 
 def _leads_nowhere(page: Path, link: str) -> bool:

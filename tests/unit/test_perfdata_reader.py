@@ -220,7 +220,8 @@ def test_a_pipe_without_an_attr_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "named"),
     [
-        (b"", "not a perf.data file"),
+        (b"", "it is empty: what recorded it was ended"),
+        (b"PAR1\x15", "name what perf record, or perfring record -o FILE.data, wrote"),
         (b"\x7fELF" + bytes(200), "ELF"),
         (b"PERFILE2", "cut off"),
         (b"PERFILE2"[::-1] + bytes(100), "byte order"),
@@ -234,7 +235,7 @@ def test_a_pipe_without_an_attr_is_refused(tmp_path: Path) -> None:
         (file(b"", events=[(attr(Form(sample_type=1 << 63)), (7,))]), "newer kernel"),
     ],
     ids=[
-        *("empty", "elf", "short", "endian", "old", "header size", "truncated", "compressed", "compressed2"),
+        *("empty", "parquet", "elf", "short", "endian", "old", "header size", "truncated", "compressed", "compressed2"),
         *("directory", "attr size", "sample type"),
     ],
 )

@@ -174,7 +174,7 @@ def test_a_refusal_without_a_trace_points_to_the_security_modules(machine: Machi
         (errno.EMFILE, "all 1024 descriptors that RLIMIT_NOFILE allows are open"),
         (errno.ENFILE, "the whole machine is out of open files"),
         (errno.ENOMEM, "ask for fewer pages"),
-        (errno.ENOENT, "hardware events need a PMU"),
+        (errno.ENOENT, "hardware events need a PMU, most virtual machines have none: take cpu-clock"),
         (errno.EOPNOTSUPP, "this PMU cannot do it"),
         (errno.EBUSY, "pinned or exclusive"),
         (errno.E2BIG, "newer than this kernel"),
