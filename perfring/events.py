@@ -256,7 +256,7 @@ class TracepointGlob:
     """All tracepoints whose names match, as the kernel has them when the session is built.
 
     Each costs a descriptor for every CPU and thread, and to close it takes the kernel some 40 ms, for it waits until
-    nobody can be inside (measured on 6.18): ``"*:*"`` is thousands of descriptors, and more than a minute.
+    nobody can be inside (K53): ``"*:*"`` is thousands of descriptors, and more than a minute.
 
     Attributes:
         name: the glob, ``system:event`` with ``*``, ``?``, ``[abc]`` or ``[!abc]`` in either part or both.

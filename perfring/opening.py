@@ -130,7 +130,7 @@ class Opener:
     def _refuse_too_many(self, cpus: int, tids: int) -> None:
         """The kernel would say so too, but only at the first that does not fit.
 
-        To close what fits takes it 36 ms for each tracepoint (measured on 6.18): half a minute for a limit of 1024, in
+        To close what fits takes it 36 ms for each tracepoint (K53): half a minute for a limit of 1024, in
         which nobody knows what goes on.
         """
         each = len(self._plan.events) * tids

@@ -42,10 +42,10 @@ MOUNT_COMMAND = "sudo mount -t tracefs nodev /sys/kernel/tracing"
 """What mounts tracefs where everybody looks for it."""
 
 NOT_SAMPLED = frozenset(("irq_vectors:irq_work_exit",))
-"""Tracepoints that nobody may sample, root neither: EPERM, for perf itself works through them (measured on 6.18)."""
+"""Tracepoints that nobody may sample, root neither: EPERM, for perf itself works through them (K53)."""
 
 TRACER_SYSTEM = "ftrace"
-"""What lies below it are entries of the tracer's own buffer; perf_event_open(2) says EINVAL to most (on 6.18)."""
+"""What lies below it are entries of the tracer's own buffer; perf_event_open(2) says EINVAL to most (K53)."""
 
 _USUAL = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
 _NO_SYSTEM = frozenset(("enable", "header_event", "header_page"))

@@ -42,7 +42,7 @@ DEFAULT_FREQUENCY: Final = 99
 """Samples per second and CPU. Not 4000 as perf has it: these go to a screen. Not 100: that beats with timers."""
 
 _SECONDS_TO_CLOSE: Final = 0.036
-"""Of one tracepoint, whatever its target: the kernel waits until nobody can be inside (measured on 6.18)."""
+"""Of one tracepoint, whatever its target: the kernel waits until nobody can be inside (K53)."""
 _LONG: Final = 3.0
 _NAMED: Final = re.compile(r"([\w.-]+:[\w.-]+):")
 """A tracepoint before its filter: no expression begins with two names and two colons."""

@@ -21,6 +21,7 @@ NOT_SHOWN = {
     "K36": "nothing interrupts the writing of a software event's record at a time of one's choosing",
     "K37": "the steps of a program are done one after another: nobody writes while it reads",
     "K52": "what the scheduler's own tracepoints count is time that a task really ran or slept, which no program sets",
+    "K53": "the simulated kernel has no tracepoints that perf may not have, and closes its own in no time",
 }
 """Facts that no program can show, and why; `tests/linux` and `tests/unit` have tests of them."""
 

@@ -118,14 +118,14 @@ def test_an_unknown_tracepoint_is_named_with_a_suggestion(kernel: LinuxKernel) -
         tracefs.read_format(kernel, "sched:sched_swich")
 
 
-def test_what_no_glob_matches_is_what_perf_does_not_sample(kernel: LinuxKernel) -> None:
+def test_k53_what_no_glob_matches_is_what_perf_does_not_sample(kernel: LinuxKernel) -> None:
     with pytest.raises(EventRefused, match="below ftrace are the tracer's own entries") as entry:
         SessionBuilder().with_tracepoint_events(TracepointEvents("ftrace:user_stack")).build(kernel)
     assert entry.value.errno == errno.EINVAL
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="irq_vectors are those of x86")
-def test_the_tracepoint_that_perf_works_through_is_sampled_by_nobody(kernel: LinuxKernel) -> None:
+def test_k53_the_tracepoint_that_perf_works_through_is_sampled_by_nobody(kernel: LinuxKernel) -> None:
     with pytest.raises(PermissionDenied, match="nobody may sample it"):
         SessionBuilder().with_tracepoint_events(TracepointEvents("irq_vectors:irq_work_exit")).build(kernel)
 
