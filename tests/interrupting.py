@@ -12,17 +12,21 @@ import _thread
 import dis
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
+from itertools import count
 from types import CodeType, FrameType
 from typing import Any, Final, Generic, NoReturn, TypeVar
 
-__all__ = ["Interrupted", "interrupted_at"]
+__all__ = ["Interrupted", "each_moment", "interrupted_at"]
 
 _Answer = TypeVar("_Answer")
 
 _LOOKS_FOR_SIGNALS: Final = ("RESUME", "JUMP_BACKWARD", "CALL")
-_THE_KERNEL: Final = "simkernel"
+# An interrupt of what runs when an object dies cannot be raised: Python says so on stderr, and forgets it.
+_NOT_OURS: Final = frozenset({"tests", "asyncio", "selectors", "weakref", "_weakrefset"})
+_WITH_ALL_THEY_CALL: Final = frozenset({"simkernel", "importlib"})
 
 
 class _Arrival:
@@ -34,23 +38,25 @@ class _Arrival:
 _ARRIVAL: Final = _Arrival()
 
 
+@dataclass
 class Interrupted(Generic[_Answer]):
     """What became of a call.
 
     Attributes:
-        struck: an interrupt was raised; False when the call has no such moment.
+        struck: how many interrupts arrived; 0 when the call has no such moment.
         answer: what the call returned; None when it did not.
+        error: what it raised instead: it keeps every frame alive that it came through.
     """
 
-    def __init__(self) -> None:
-        self.struck = False
-        self.answer: _Answer | None = None
+    struck: int = 0
+    answer: _Answer | None = None
+    error: KeyboardInterrupt | None = None
 
 
 def interrupted_at(call: Callable[[], _Answer], *moments: int) -> Interrupted[_Answer]:
     """Calls, and makes a signal whose handler raises KeyboardInterrupt arrive at the so many-th moment.
 
-    Nothing of this directory is interrupted, and nothing of a simulated kernel but its first step.
+    What perfring does and calls is interrupted; but nothing of asyncio, and of a simulated kernel only its first step.
 
     Args:
         call: what is interrupted; from the main thread.
@@ -59,20 +65,37 @@ def interrupted_at(call: Callable[[], _Answer], *moments: int) -> Interrupted[_A
     told, tracer = Interrupted[_Answer](), _Tracer(moments)
     before_trace, before_handler = sys.gettrace(), signal.signal(signal.SIGINT, tracer.interrupt)
     try:
-        sys.settrace(tracer.enter)
-        told.answer = call()
-        sys.settrace(None)
-    except KeyboardInterrupt:
-        pass
+        try:
+            sys.settrace(tracer.enter)
+            told.answer = call()
+        finally:
+            sys.settrace(None)  # a call: one that has arrived and was not seen yet is seen here
+    except KeyboardInterrupt as error:
+        told.error = error
     finally:
         sys.settrace(before_trace)
         signal.signal(signal.SIGINT, before_handler)
-    told.struck = tracer.struck == len(moments)
+    told.struck = tracer.struck
     return told
 
 
+def each_moment(call: Callable[[], _Answer], *further: int) -> Iterator[Interrupted[_Answer]]:
+    """Calls again and again, interrupted at the first moment, at the second, and so on, and at last not at all.
+
+    Args:
+        call: what is interrupted.
+        further: how many moments later more interrupts arrive.
+    """
+    for moment in count():
+        told = interrupted_at(call, moment, *(moment + more for more in further))
+        yield told
+        if not told.struck:
+            assert moment, "a call without a moment was not looked into"
+            return
+
+
 class _Tracer:
-    """Counts the moments in all frames but those of the tests and of the kernel, and of what these call."""
+    """Counts the moments in the frames of perfring, and of what it calls."""
 
     def __init__(self, moments: Sequence[int]) -> None:
         self._moments = list(moments)
@@ -115,19 +138,19 @@ class _Tracer:
         return True
 
     def _is_traced(self, frame: FrameType) -> bool:
-        if _part(frame) == "tests":
+        if _part(frame) in _NOT_OURS:
             return False
         below: FrameType | None = frame
+        parts = set()
         while below is not None and below is not self._outside:
-            if _part(below) in (_THE_KERNEL, "importlib"):
-                return False
+            parts.add(_part(below))
             below = below.f_back
-        return True
+        return "perfring" in parts and _WITH_ALL_THEY_CALL.isdisjoint(parts)
 
 
 def _part(frame: FrameType) -> str:
     name: str = frame.f_globals.get("__name__", "")
-    return name.partition(".")[0]
+    return "asyncio" if name == "simkernel.aio" else name.partition(".")[0]
 
 
 @cache
