@@ -126,7 +126,7 @@ class Reader:
 
     # Reading.
 
-    def alone(self, work: Callable[..., _Result], *arguments: Any, **keywords: Any) -> _Result:
+    def alone(self, work: Callable[..., _Result], *arguments: Any) -> _Result:
         """``work(*arguments)``, as the one reader.
 
         Raises:
@@ -135,7 +135,7 @@ class Reader:
         me = object()
         try:
             self._take_role(me)
-            return work(*arguments, **keywords)
+            return work(*arguments)
         finally:
             if _ROLE in self._role and self._role[_ROLE] is me:
                 del self._role[_ROLE]
@@ -159,8 +159,15 @@ class Reader:
             self._role[_ROLE] = me
             return True
 
-    def next_batch(self, **keywords: Any) -> Batch:
-        """As `upcoming`, for who has not got the role. The arguments are the same.
+    def next_batch(
+        self,
+        timeout: float | None,
+        max_latency: float | None,
+        *,
+        tick: float | None = None,
+        until: Callable[[], bool] | None = None,
+    ) -> Batch:
+        """As `upcoming`, for who has not got the role: has it meanwhile.
 
         Raises:
             SessionBusy: somebody else has it.
@@ -168,16 +175,16 @@ class Reader:
         me = object()
         try:  # as `alone`, but this is on the way of every batch
             self._take_role(me)
-            return self.upcoming(**keywords)
+            return self.upcoming(timeout, max_latency, tick=tick, until=until)
         finally:
             if _ROLE in self._role and self._role[_ROLE] is me:
                 del self._role[_ROLE]
 
     def upcoming(
         self,
-        *,
         timeout: float | None,
         max_latency: float | None,
+        *,
         tick: float | None = None,
         until: Callable[[], bool] | None = None,
     ) -> Batch:
@@ -211,7 +218,7 @@ class Reader:
                 self._begin_for(reason, expires, over=deadline is not None and self._now() >= deadline)
         except BaseException:
             # What was asked and then not looked at would never be told again (K14): the next waiter looks first. The
-            # flag is for one more interrupt, which keeps the waiter from being dropped here.
+            # flag is for one more interrupt, which could keep the waiter from being dropped here.
             self._unsure = True
             self._drop_waiter()
             raise
@@ -379,9 +386,10 @@ class Reader:
 
     def _drop_waiter(self) -> None:
         with self._lock:
-            waiter, self._waiter = self._waiter, None
-            if waiter is not None:
-                waiter.close()
+            if self._waiter is not None:
+                self._unsure = True  # as long as there is one that may be closed already
+                self._waiter.close()
+                self._waiter = None
 
     def _wake(self) -> None:
         with self._lock:

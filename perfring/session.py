@@ -375,7 +375,7 @@ class Session(Recording):
         if max_latency is None:
             max_latency = self._plan.max_latency
         try:
-            return read(timeout=timeout, max_latency=max_latency, tick=tick, until=until)
+            return read(timeout, max_latency, tick=tick, until=until)
         finally:
             if self._close_put_off:  # by a signal handler inside this wait, where nothing could be taken away
                 self.close()

@@ -137,29 +137,21 @@ def interrupt(*_: object) -> None:
 
 
 @pytest.mark.parametrize("way", [*PULLING, *PARSING])
-def test_an_interrupt_neither_loses_nor_repeats_a_record(session: Session, actor: Actor, way: Way) -> None:
+def test_an_interrupt_neither_loses_nor_repeats_a_record_and_leaves_none_uncounted(
+    session: Session, actor: Actor, way: Way
+) -> None:
     seen: Seen = []
-    calls = 3
-    session.on("sample", seen.append)
-    actor.getppid(3)
-    for _ in each_moment(partial(way, session, seen)):
-        seen += rest_of(session)
-        session.on("lost", interrupt)  # so that the next delivery looks for the callbacks of its records anew
-        actor.getppid(3)
-        calls += 3
-    assert positions(seen) == [SAMPLE_BYTES * number for number in range(calls - 3)]
-
-
-@pytest.mark.parametrize("way", [*PULLING, *PARSING])
-def test_what_an_interrupt_leaves_is_counted_as_undelivered(session: Session, actor: Actor, way: Way) -> None:
-    seen: Seen = []
+    calls = 0
     session.on("sample", seen.append)
     actor.getppid(3)
     for _ in each_moment(partial(way, session, seen)):
         counts = session.statistics()
-        assert len(positions(seen)) + counts.undelivered == counts.records
-        seen += rest_of(session)
+        assert calls + len(positions(seen)) + counts.undelivered == counts.records
+        assert positions(seen + rest_of(session)) == [SAMPLE_BYTES * (calls + number) for number in range(3)]
+        seen.clear()
+        session.on("lost", interrupt)  # so that the next delivery looks for the callbacks of its records anew
         actor.getppid(3)
+        calls += 3
 
 
 @pytest.mark.parametrize("further", [(1,), (3,), (1, 2)])
