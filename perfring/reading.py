@@ -49,8 +49,8 @@ class Reader:
 
     Attributes:
         timeouts: waits that ended because their time was over.
-        announcement: what was read and not yet handed over, if it is an announcement; the outbox of the order is that of
-            records. Who has it in good hands sets it to None.
+        announcement: what was read and not yet handed over, if it is no data: as the outbox of the order. Who has it in
+            good hands sets it to None.
     """
 
     def __init__(
@@ -254,7 +254,6 @@ class Reader:
                         self.announcement = None
                     yield batch
                     await waiter.let_others_run()
-                    self._take_role(me)  # it was taken away when the loop was closed
                 else:
                     self.announcement = None
                     return
@@ -350,7 +349,7 @@ class Reader:
     # The waiters.
 
     def _occupied(self, work: Callable[..., _Result], *arguments: Any) -> _Result:
-        """``work`` with the epoll of this session, which nobody closes meanwhile: `close` ends it, and waits for that."""
+        """``work`` with the epoll of this session, which nobody closes meanwhile: `close` ends it, and waits."""
         with self._occupation:
             self._blocked_thread = threading.get_ident()
             try:

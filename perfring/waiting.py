@@ -184,9 +184,18 @@ class LoopWaiter:
         return _foremost(reasons)
 
     async def let_others_run(self) -> None:
-        """Gives every other task its turn."""
+        """Gives every other task its turn.
+
+        Raises:
+            RuntimeError: in another loop than the one that the fds are registered with: nothing would ever wake it.
+        """
         import asyncio
 
+        if asyncio.get_running_loop() is not self._loop:
+            raise RuntimeError(
+                "this stream was begun in another event loop, and only that one can wake it: begin a new one with "
+                "session.stream()"
+            )
         await asyncio.sleep(0)
 
     def close_from_anywhere(self, patience: float) -> None:

@@ -119,12 +119,12 @@ class _Tracer:
             return None
         frame.f_trace_opcodes, frame.f_trace_lines = True, False
         if self._is_time():
-            -_ARRIVAL  # and no call from here to the end
+            -_ARRIVAL  # noqa: B018 - and no call from here to the end
         return self._look
 
     def _look(self, frame: FrameType, event: str, argument: object) -> Any:
         if event == "opcode" and frame.f_lasti in _moments_of(frame.f_code) and self._is_time():
-            -_ARRIVAL
+            -_ARRIVAL  # noqa: B018
         return self._look
 
     def _is_time(self) -> bool:
