@@ -85,7 +85,12 @@ def test_a_callback_that_is_registered_by_a_callback_is_called_from_the_next_rec
     session: Session, actor: Actor
 ) -> None:
     seen: list[Record] = []
-    session.on("sample", lambda record: seen or session.on("sample", seen.append))
+
+    def register(record: Record) -> None:
+        if not seen:
+            session.on("sample", seen.append)
+
+    session.on("sample", register)
     actor.getppid(2)
     session.parse_all()
     assert [record.position for record in seen] == [56]
@@ -100,7 +105,7 @@ def abandoned(perf_kernel: Kernel, session: Session, actor: Actor) -> AsyncItera
     loop = SimEventLoop(perf_kernel) if isinstance(perf_kernel, SimKernel) else asyncio.new_event_loop()
     stream = session.stream()
     actor.getppid(1)
-    assert len(loop.run_until_complete(anext(stream))) == 1  # type: ignore[arg-type]
+    assert len(loop.run_until_complete(anext(stream))) == 1
     loop.close()
     return stream
 

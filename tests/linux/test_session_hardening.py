@@ -20,6 +20,7 @@ from perfring.decoding import Decoder
 from perfring.errors import ForkedSession, SessionClosed
 from perfring.linux import LinuxEpoll, LinuxKernel
 from perfring.ordering import TimeOrder
+from perfring.records import Record
 from perfring.ring import RingReader
 from perfring.session import Session
 from simkernel.contract.linux_actor import LinuxActor
@@ -363,8 +364,13 @@ def test_close_in_a_forked_child_closes_all_of_its_descriptors(kernel: LinuxKern
 
 def test_a_child_that_is_forked_in_a_callback_reads_no_ring(kernel: LinuxKernel, actor: LinuxActor) -> None:
     pids: list[int] = []
+
+    def fork(record: Record) -> None:
+        if not pids:
+            pids.append(os.fork())
+
     with watching(actor, pages=64).with_drain_budget(1).build(kernel) as session:
-        session.on("sample", lambda record: pids or pids.append(os.fork()))
+        session.on("sample", fork)
         session.enable()
         actor.getppid(2000)  # more than one piece
         try:

@@ -146,7 +146,7 @@ _SESSION: Final = (
     bug(
         "session",
         "what an interrupted wait took is forgotten",
-        ("perfring.reading:Reader.upcoming", "self._unsure = True\n            self._drop_waiter()\n", "pass\n"),
+        ("perfring.reading:Reader.upcoming", "self._unsure = True\n", "raise\n"),
     ),
     bug(
         "session",
