@@ -52,8 +52,6 @@ class Guard:
             SessionClosed: it is too late.
             ForkedSession: the process was forked meanwhile, and this is the child.
         """
-        if self.forked:  # and no lock: a thread that held it may not exist here
-            self.check()
         with self._lock:
             self.check()
             self._depth += 1
@@ -65,13 +63,19 @@ class Guard:
 
     def check(self) -> None:
         """Raises SessionClosed or ForkedSession when it is too late."""
+        if not self.closed:
+            return
         if self.forked:
             raise ForkedSession(
                 f"the session was opened before process {os.getpid()} was forked, and its rings are not mapped here "
                 "(K45): open a session of its own"
             )
-        if self.closed:
-            raise SessionClosed("the session was closed meanwhile")
+        raise SessionClosed("the session was closed meanwhile")
+
+    def note_fork(self) -> None:
+        """This is a child: nothing may be touched, and whoever held the lock may not exist here."""
+        self._lock = threading.RLock()
+        self.closed = self.forked = True
 
     def close(self) -> None:
         """Releases everything, at once or when this thread comes back from its `call`. Idempotent."""
@@ -97,7 +101,7 @@ _all: WeakSet[Guard] = WeakSet()
 
 def _tell_child() -> None:
     for guard in list(_all):
-        guard.forked = True
+        guard.note_fork()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows
