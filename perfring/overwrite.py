@@ -49,8 +49,7 @@ class OverwriteSession(Recording):
             SessionClosed, ForkedSession.
         """
         self._check()
-        with self._guard.held():
-            images = self._images()
+        images = self._guard.call(self._images)
         records: list[Record] = []
         for cpu, head, image in images:
             found, _ = self._decoder.decode_run(image, cpu=cpu, position=head, on_bad=self._dispatcher.report)
@@ -69,6 +68,5 @@ class OverwriteSession(Recording):
             self._set_paused(was_paused)
 
     def _set_paused(self, value: bool) -> None:
-        with self._guard.held():
-            super()._set_paused(value)
-            self._paused = value
+        super()._set_paused(value)
+        self._paused = value

@@ -115,13 +115,7 @@ class Recording:
         self._check()
         spec = CommonAttr.of(self._plan).onto(Tracepoint(name, filter=filter).spec(self._kernel))
         warn_of_late_event(self._plan, spec, self._kernel, stacklevel=3)
-        with self._guard.held():
-            added = self._opener.add_event(self._opened, spec)
-            self._know(added)
-            self._dispatcher.name_event(spec.name, spec.kind.value)
-            if self._enabled:
-                for event in added:
-                    self._kernel.ioctl(event.fd, abi.PERF_EVENT_IOC_ENABLE, 0)
+        self._guard.call(self._add, spec)
 
     def attach_to_bpf_map(self, map_fd: int | None = None, *, id: int | None = None, path: str | None = None) -> None:
         """Puts each CPU's BPF output event into a BPF_MAP_TYPE_PERF_EVENT_ARRAY, at the index of the CPU.
@@ -156,9 +150,7 @@ class Recording:
     def enable(self) -> None:
         """Starts all events."""
         self._check()
-        with self._guard.held():
-            self._ioctl_all(abi.PERF_EVENT_IOC_ENABLE)
-            self._enabled = True
+        self._guard.call(self._switch, True)
 
     def disable(self) -> None:
         """Stops all events, side-band too (K40). What is in the rings stays there."""
@@ -168,12 +160,12 @@ class Recording:
     def pause(self) -> None:
         """Lets the kernel drop and count records instead of writing them (K23). Idempotent."""
         self._check()
-        self._set_paused(True)
+        self._guard.call(self._set_paused, True)
 
     def resume(self) -> None:
         """Ends `pause`. Idempotent."""
         self._check()
-        self._set_paused(False)
+        self._guard.call(self._set_paused, False)
 
     def on_error(self, callback: ErrorCallback | None) -> None:
         """Sets who is told of failing callbacks and bad records: ``callback(error, record or None)``.
@@ -224,10 +216,20 @@ class Recording:
             raise EventRefused(error.errno or 0, text, event="bpf-output") from error
         return self._maps[-1]
 
+    def _add(self, spec: EventSpec) -> None:
+        added = self._opener.add_event(self._opened, spec)
+        self._know(added)
+        self._dispatcher.name_event(spec.name, spec.kind.value)
+        if self._enabled:
+            for event in added:
+                self._kernel.ioctl(event.fd, abi.PERF_EVENT_IOC_ENABLE, 0)
+
     def _disable(self) -> None:
-        with self._guard.held():
-            self._ioctl_all(abi.PERF_EVENT_IOC_DISABLE)
-            self._enabled = False
+        self._guard.call(self._switch, False)
+
+    def _switch(self, enabled: bool) -> None:
+        self._ioctl_all(abi.PERF_EVENT_IOC_ENABLE if enabled else abi.PERF_EVENT_IOC_DISABLE)
+        self._enabled = enabled
 
     def _ioctl_all(self, request: int) -> None:
         for ring in self._opened:
@@ -235,15 +237,13 @@ class Recording:
                 self._kernel.ioctl(event.fd, request, 0)
 
     def _set_paused(self, value: bool) -> None:
-        with self._guard.held():
-            for ring in self._opened:
-                self._kernel.ioctl(ring.leader.fd, abi.PERF_EVENT_IOC_PAUSE_OUTPUT, value)
+        for ring in self._opened:
+            self._kernel.ioctl(ring.leader.fd, abi.PERF_EVENT_IOC_PAUSE_OUTPUT, value)
 
     def _release(self) -> None:
         """Ends the recording, while nobody touches the rings. What is closed already is left alone."""
         try:
-            self._ioctl_all(abi.PERF_EVENT_IOC_DISABLE)
-            self._enabled = False
+            self._switch(False)
         finally:
             self._close_all()
 

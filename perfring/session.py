@@ -20,7 +20,7 @@ from perfring.statistics import SessionStatistics
 from perfring.sweeping import Sweeper
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from perfring.dispatch import RecordCallback
     from perfring.draining import OnImage
@@ -77,7 +77,8 @@ class Session(Recording):
             topic: a kind of record ("sample", "lost", "comm", "fork", "exit", "mmap2", "switch" ...), the name of an
                 event ("cpu-clock", "syscalls:sys_enter_getppid"), what events are for ("profile", "tracepoint",
                 "context-switch", "soft-page-fault", "hard-page-fault", "bpf-output", "custom"), or "*".
-            callback: called with each such record. What it raises goes to the error callback; the rest goes on.
+            callback: called with each such record, once: also when it is interrupted in it. What it raises goes to the
+                error callback; the rest goes on.
         """
         self._dispatcher.on(topic, callback)
 
@@ -132,9 +133,12 @@ class Session(Recording):
             the count of records.
         """
         self._check()
-        with self._reader.role():
-            left = self._deliver_released(self._sweeper.order.outbox)
-            return left + sum(map(self._deliver_released, self._sweeper.sweep()))
+        return self._reader.alone(self._parse_all)
+
+    def _parse_all(self) -> int:
+        order = self._sweeper.order
+        order.settle()
+        return self._deliver(order.outbox) + sum(map(self._deliver, self._sweeper.sweep()))
 
     def parse_for_cpu(self, cpu: int) -> int:
         """Drains what was there in one CPU's ring, without regard to the others, and never waits.
@@ -149,8 +153,11 @@ class Session(Recording):
         found = [ring for ring in self._rings if ring.cpu == cpu]  # no generator: Ctrl-C at the end of one is swallowed
         if not found:
             raise ValueError(f"cpu is {cpu}: the session has rings of cpus {[ring.cpu for ring in self._rings]}")
-        with self._reader.role():
-            return sum(map(self._deliver_released, self._sweeper.sweep_one(found[0])))
+        return self._reader.alone(self._parse_ring, found[0])
+
+    def _parse_ring(self, ring: RingDrain) -> int:
+        self._sweeper.order.settle()
+        return sum(map(self._deliver, self._sweeper.sweep_one(ring)))
 
     def parse_for_duration(self, seconds: float | None) -> int:
         """Waits and delivers for so long, or until the session ends; drains at the end.
@@ -161,12 +168,16 @@ class Session(Recording):
         Returns:
             the count of records.
         """
+        self._check()
         deadline = None if seconds is None else self._now() + _checked_seconds("seconds", seconds)
+        return self._reader.alone(self._parse_up_to, deadline)
+
+    def _parse_up_to(self, deadline: float | None) -> int:
         self._reader.begin_anew()
         total = 0
         while True:
-            batch = self._next(timeout=self._left(deadline))
-            total += self._deliver(batch)
+            batch = self._next(self._reader.upcoming, timeout=self._left(deadline))
+            total += self._deliver_next(batch)
             if self._is_over(batch, deadline):
                 return total
 
@@ -177,11 +188,14 @@ class Session(Recording):
             done: asked after each batch, and every ``tick`` seconds while nothing comes.
             tick: seconds; such a look is no drain, and does not lower what the watermark is worth.
         """
-        _checked_seconds("tick", tick)
+        self._check()
+        return self._reader.alone(self._parse_until, done, _checked_seconds("tick", tick))
+
+    def _parse_until(self, done: Callable[[], bool], tick: float) -> int:
         total = 0
         while not done():
-            batch = self._next(tick=tick, until=done)
-            total += self._deliver(batch)
+            batch = self._next(self._reader.upcoming, tick=tick, until=done)
+            total += self._deliver_next(batch)
             if not batch and batch.reason is Reason.END:
                 break
         return total
@@ -201,8 +215,10 @@ class Session(Recording):
         for name, value in (("timeout", timeout), ("max_latency", max_latency)):
             if value is not None:
                 _checked_seconds(name, value)
-        batch = self._next(timeout=timeout, max_latency=max_latency)
+        batch = self._next(self._reader.next_batch, timeout=timeout, max_latency=max_latency)
         self._sweeper.order.outbox = []  # and no call between here and there: see `TimeOrder`
+        if self._reader.announcement is batch:
+            self._reader.announcement = None
         return batch
 
     def batches(self, *, duration: float | None = None, max_latency: float | None = None) -> Iterator[Batch]:
@@ -220,10 +236,11 @@ class Session(Recording):
         self._reader.begin_anew()
         while True:
             try:
-                batch = self._next(timeout=self._left(deadline), max_latency=max_latency)
+                batch = self._next(self._reader.next_batch, timeout=self._left(deadline), max_latency=max_latency)
             except SessionClosed:
                 return
             if self._is_over(batch, deadline):
+                self._reader.announcement = None
                 return
             if batch or batch.reason is Reason.FLUSH:
                 yield batch
@@ -245,6 +262,8 @@ class Session(Recording):
     def _hand_over(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         for batch in batches:
             self._sweeper.order.outbox = []
+            if self._reader.announcement is batch:
+                self._reader.announcement = None
             yield batch
 
     def records(self, *, duration: float | None = None, max_latency: float | None = None) -> Iterator[Record]:
@@ -254,15 +273,17 @@ class Session(Recording):
         return self._flatten(self._pull(deadline, max_latency))
 
     def _flatten(self, batches: Iterator[Batch]) -> Iterator[Record]:
+        order = self._sweeper.order
         for batch in batches:
-            rest = iter(batch)
-            self._sweeper.order.outbox = []
-            try:
-                # Not "yield from": it would close an iterator before what is left in it was taken.
-                for record in rest:  # noqa: UP028
-                    yield record
-            finally:
-                self._sweeper.order.give_back(rest)
+            if self._reader.announcement is batch:
+                self._reader.announcement = None
+            handout = order.hand_out(order.outbox)
+            for record in handout.turns:
+                yield record
+                if order.leaving is not handout:
+                    break  # meanwhile somebody else has read, and took over what was left
+            else:
+                order.leaving = None
 
     def stream(self, *, duration: float | None = None, max_latency: float | None = None) -> AsyncIterator[Batch]:
         """As `batches`, for asyncio: ``async for batch in session.stream()``."""
@@ -298,11 +319,14 @@ class Session(Recording):
         """
         if self._in_child():
             self._check()
-        with suppress(SessionClosed), self._guard.held():
-            for ring in self._rings:
-                ring.take_stock(self._kernel)
-            return self._counts()  # while nobody drains: what came out of a ring and what lies in it are of one moment
+        with suppress(SessionClosed):
+            return self._guard.call(self._take_stock)
         return self._counts()
+
+    def _take_stock(self) -> SessionStatistics:
+        for ring in self._rings:
+            ring.take_stock(self._kernel)
+        return self._counts()  # while nobody drains: what came out of a ring and what lies in it are of one moment
 
     def _counts(self) -> SessionStatistics:
         return SessionStatistics(
@@ -340,6 +364,7 @@ class Session(Recording):
 
     def _next(
         self,
+        read: Callable[..., Batch],
         *,
         timeout: float | None = None,
         max_latency: float | None = None,
@@ -350,24 +375,24 @@ class Session(Recording):
         if max_latency is None:
             max_latency = self._plan.max_latency
         try:
-            return self._reader.next_batch(timeout=timeout, max_latency=max_latency, tick=tick, until=until)
+            return read(timeout, max_latency, tick=tick, until=until)
         finally:
             if self._close_put_off:  # by a signal handler inside this wait, where nothing could be taken away
                 self.close()
 
-    def _deliver_released(self, released: list[Any]) -> int:
+    def _deliver(self, released: list[Any]) -> int:
         """Gives the callbacks what stands first in the outbox."""
         order = self._sweeper.order
-        return self._deliver(order.records(released), order.outbox[len(released) :])
+        handout = order.hand_out(released)
+        count = self._dispatcher.deliver(handout.turns, handout)
+        order.leaving = None  # all of it has left; an interrupt leaves it there, and whoever reads next goes on with it
+        return count
 
-    def _deliver(self, records: Iterable[Record], left: Sequence[Any] = ()) -> int:
-        """Gives released records to the callbacks; ``left`` is what stays in the outbox."""
-        rest = iter(records)
-        self._sweeper.order.outbox = [*left]  # and no call between here and the try: see `TimeOrder`
-        try:
-            return self._dispatcher.deliver(rest)
-        finally:
-            self._sweeper.order.give_back(rest)  # of an interrupted delivery, such as by KeyboardInterrupt
+    def _deliver_next(self, batch: Batch) -> int:
+        """The same with the batch that was read just now. An announcement is made to nobody then."""
+        if self._reader.announcement is batch:
+            self._reader.announcement = None
+        return self._deliver(self._sweeper.order.outbox)
 
     def _now(self) -> float:
         return self._kernel.clock_ns(CLOCK_MONOTONIC) / 1e9

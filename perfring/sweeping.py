@@ -53,6 +53,10 @@ class Sweeper:
         self._budget = budget
         self.order: Order = TimeOrder() if order is None else order
 
+    def check(self) -> None:
+        """Raises SessionClosed or ForkedSession when the rings may not be touched any more."""
+        self._guard.check()
+
     def sweep(self, *, everything: bool = False) -> Iterator[list[Any]]:
         """Yields what was there at the beginning, oldest first, as `order` releases it; some pieces may be empty.
 

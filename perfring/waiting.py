@@ -184,9 +184,18 @@ class LoopWaiter:
         return _foremost(reasons)
 
     async def let_others_run(self) -> None:
-        """Gives every other task its turn."""
+        """Gives every other task its turn.
+
+        Raises:
+            RuntimeError: in another loop than the one that the fds are registered with: nothing would ever wake it.
+        """
         import asyncio
 
+        if asyncio.get_running_loop() is not self._loop:
+            raise RuntimeError(
+                "this stream was begun in another event loop, and only that one can wake it: begin a new one with "
+                "session.stream()"
+            )
         await asyncio.sleep(0)
 
     def close_from_anywhere(self, patience: float) -> None:
@@ -207,6 +216,10 @@ class LoopWaiter:
         else:
             closed.wait(patience)
 
+    def is_abandoned(self) -> bool:
+        """Whether the loop was closed: nobody can go on with what waits in it."""
+        return self._loop.is_closed()
+
     def close(self) -> None:
         """Takes everything out of the loop, and ends a `wait`. Idempotent, also when the loop is closed already."""
         if self._waker_fd is None:
@@ -224,6 +237,8 @@ class LoopWaiter:
         self._loop.add_reader(watch.fd, self._on_ring, watch)
 
     def _on_ring(self, watch: _Watch) -> None:
+        # Before anything is asked: what an interrupt leaves of this is a look too many, and no wakeup too few.
+        self._note(Reason.HANGUP)
         # The loop does not tell the mask, so a hangup is asked for: it would make the loop spin.
         if not watch.is_gone():
             watch.ring.note_wakeup()
@@ -233,11 +248,10 @@ class LoopWaiter:
         del self._watched[watch.fd]
         if watch.move_on():
             self._add(watch)
-        self._note(Reason.HANGUP)
 
     def _on_waker(self) -> None:
-        self._waker.clear()
         self._note(Reason.FLUSH)
+        self._waker.clear()
 
     def _note(self, reason: Reason) -> None:
         self._reasons.add(reason)

@@ -113,19 +113,27 @@ def _by_name(group: Group, ranks: Ranks) -> dict[str, list[Source]]:
 
 
 class Records(Iterator["Record"]):
-    """The records of groups, made one by one."""
+    """The records of groups, made one by one: what `perfring.ordering.Handout` says."""
 
     def __init__(self, groups: Sequence[Group]) -> None:
         self._groups = list(groups)
         self._taken: list[int] = []
         self._sources: list[Iterator[Record]] = []
         self._turns: Iterator[int] = iter(())
+        self._turn = 0
+        self.put_back = False
+
+    @property
+    def turns(self) -> Records:
+        """Itself."""
+        return self
 
     def __next__(self) -> Record:
         while True:
             turn = next(self._turns, None)
             if turn is not None:
                 record = next(self._sources[turn])
+                self._turn = turn
                 self._taken[turn] += 1
                 return record
             # In one statement: an interrupt must find groups and counts that fit each other.
@@ -139,7 +147,9 @@ class Records(Iterator["Record"]):
         if not self._taken:
             return self._groups
         first, *others = self._groups
-        rest = tuple(run.without(taken) for run, taken in zip(first, self._taken, strict=True))
+        taken = [*self._taken]
+        taken[self._turn] -= self.put_back
+        rest = tuple(run.without(count) for run, count in zip(first, taken, strict=True))
         return [group for group in (tuple(run for run in rest if run.size), *others) if group]
 
     def _begin(self, group: Group) -> None:

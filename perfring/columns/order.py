@@ -12,11 +12,9 @@ from perfring.columns.batch import ColumnBatch, Records
 from perfring.columns.block import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from perfring.batch import Batch, Reason
     from perfring.columns.block import Block, Group
-    from perfring.records import Record
+    from perfring.ordering import Handout
 
 __all__ = ["ColumnOrder"]
 
@@ -27,28 +25,28 @@ class ColumnOrder:
     Attributes:
         pending: what came out of the rings; for adding blocks to.
         outbox: the groups that were released.
+        leaving: the groups whose records are handed out.
         late: how many records were released after a younger one.
     """
 
-    __slots__ = ("_held_back", "_released_until", "late", "outbox", "pending")
+    __slots__ = ("_held_back", "_released_until", "late", "leaving", "outbox", "pending")
 
     def __init__(self) -> None:
         self.pending: list[Block] = []
         self._held_back: list[Run] = []
         self.outbox: list[Group] = []
+        self.leaving: Handout | None = None
         self._released_until = -1
         self.late = 0
 
     def __len__(self) -> int:
-        return sum(run.size for run in [*self._waiting(), *(run for group in self.outbox for run in group)])
+        waiting, outbox, leaving = self._waiting(), self.outbox, self.leaving
+        released = outbox if leaving is None else [*leaving.left(), *outbox]
+        return sum(run.size for run in [*waiting, *(run for group in released for run in group)])
 
     def batch(self, outgoing: list[Group], reason: Reason) -> Batch:
         """What was released, as a reader gets it."""
         return ColumnBatch(outgoing, reason)
-
-    def records(self, outgoing: list[Group]) -> Iterator[Record]:
-        """What was released, one by one, as objects."""
-        return Records(outgoing)
 
     def release(self, until: int | None = None) -> list[Group]:
         """The records not younger than ``until``; None releases everything. What is still in the outbox comes first."""
@@ -79,11 +77,17 @@ class ColumnOrder:
         self.outbox, self._held_back, self.pending = outgoing, [*held_back], []
         return taken
 
-    def give_back(self, rest: Iterator[Record]) -> None:
-        """Takes back what was released and then not delivered: the iterator of a batch that was not read to its end."""
-        if not isinstance(rest, Records):
-            raise TypeError(f"only what is left of a batch can be given back, not {rest!r}")
-        self.outbox = [*rest.left(), *self.outbox]
+    def hand_out(self, outgoing: list[Group]) -> Handout:
+        """The first groups of the outbox, which `release` or `take` returned, to be taken record by record."""
+        handout, rest = Records(outgoing), self.outbox[len(outgoing) :]
+        self.leaving, self.outbox = handout, rest
+        return handout
+
+    def settle(self) -> None:
+        """Takes back what was handed out and then not taken: it comes again, before all others."""
+        if self.leaving is not None:
+            outgoing = [*self.leaving.left(), *self.outbox]
+            self.outbox, self.leaving = outgoing, None
 
     def _waiting(self) -> list[Run]:
         return [*self._held_back, *(Run(block, 0, len(block)) for block in self.pending)]

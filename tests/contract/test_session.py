@@ -22,7 +22,6 @@ from perfring.errors import (
 )
 from perfring.events import KernelEvents, TracepointEvents
 from perfring.kernel import Kernel
-from perfring.ordering import TimeOrder
 from perfring.records import Record, Sample
 from perfring.session import Session
 from simkernel.contract.arm import Actor, Arm
@@ -46,10 +45,6 @@ def lowest_free_fd(kernel: Kernel) -> int:
     """The same before and after, when nothing was left open."""
     with closing(kernel.waker()) as waker:
         return waker.fileno()
-
-
-def interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
 
 
 def next_batch(session: Session) -> Batch:
@@ -268,30 +263,6 @@ def test_a_failing_callback_goes_to_the_error_callback(session: Session, actor: 
     assert session.parse_all() == 2
     assert [type(error) for error in errors] == [ZeroDivisionError] * 2
     assert session.statistics().callback_errors == 2
-
-
-def test_an_interrupted_delivery_loses_nothing(session: Session, actor: Actor) -> None:
-    def interrupt(record: Record) -> None:
-        raise KeyboardInterrupt
-
-    session.on("sample", interrupt)
-    actor.getppid(3)
-    with pytest.raises(KeyboardInterrupt):
-        session.parse_all()
-    assert sum(1 for _ in session.records(duration=0)) == 2
-
-
-def test_an_interrupt_before_the_delivery_of_one_cpu_loses_nothing(
-    session: Session, actor: Actor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    actor.getppid(3)
-    for _ in session.records(duration=0):
-        break
-    with monkeypatch.context() as patch:
-        patch.setattr(TimeOrder, "records", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            session.parse_for_cpu(0)
-    assert (session.statistics().undelivered, session.parse_for_cpu(0)) == (2, 2)
 
 
 def test_a_disabled_session_records_nothing(session: Session, actor: Actor) -> None:

@@ -12,12 +12,10 @@ import pytest
 from perfring import engine
 from perfring.batch import Batch, Reason
 from perfring.builder import SessionBuilder
-from perfring.columns import ColumnOrder
 from perfring.errors import Unsupported
 from perfring.events import KernelEvents, TracepointEvents
 from perfring.kernel import Kernel
 from perfring.records import Record, Sample
-from perfring.ring import RingReader
 from perfring.session import Session
 from simkernel import SimKernel, aio
 from simkernel.contract.arm import Actor
@@ -198,45 +196,6 @@ def test_what_is_left_comes_first_in_parse_all_and_in_parse_for_cpu(session: Ses
             break
         actor.getppid(1)
         assert parse() == 3
-
-
-def test_an_interrupted_callback_leaves_the_rest(session: Session, actor: Actor) -> None:
-    def interrupt(record: Record) -> None:
-        raise KeyboardInterrupt
-
-    session.on("sample", interrupt)
-    actor.getppid(3)
-    with pytest.raises(KeyboardInterrupt):
-        session.parse_all()
-    assert positions(session.next_batch(timeout=0)) == [SAMPLE_BYTES, 2 * SAMPLE_BYTES]
-
-
-def interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
-
-
-def test_an_interrupt_before_the_delivery_of_one_cpu_loses_nothing(
-    session: Session, actor: Actor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    actor.getppid(3)
-    for _ in session.records(duration=0):
-        break
-    with monkeypatch.context() as patch:
-        patch.setattr(ColumnOrder, "records", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            session.parse_for_cpu(0)
-    assert (session.statistics().undelivered, session.parse_for_cpu(0)) == (2, 2)
-
-
-def test_what_an_interrupt_leaves_to_the_next_reader_is_counted_once(
-    session: Session, actor: Actor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    actor.getppid(3)
-    with monkeypatch.context() as patch:
-        patch.setattr(RingReader, "publish", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            session.next_batch(timeout=0)
-    assert (len(session.next_batch(timeout=0)), session.statistics().records) == (3, 3)
 
 
 # Announcements, losses, counts.

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
-from types import FrameType
 from typing import Any
 
 import pytest
@@ -19,9 +17,10 @@ import pytest
 from perfring.abi import MMAP_PAGE_DATA_TAIL
 from perfring.batch import Batch, Reason
 from perfring.decoding import Decoder
-from perfring.errors import SessionClosed
+from perfring.errors import ForkedSession, SessionClosed
 from perfring.linux import LinuxEpoll, LinuxKernel
 from perfring.ordering import TimeOrder
+from perfring.records import Record
 from perfring.ring import RingReader
 from perfring.session import Session
 from simkernel.contract.linux_actor import LinuxActor
@@ -252,40 +251,6 @@ def test_a_flush_is_announced_after_an_interrupt(session: Session, actor: LinuxA
     ]
 
 
-def interrupted_at(moment: int, read: Callable[[], Batch]) -> Batch | None:
-    """Raises KeyboardInterrupt at the so many-th moment of a call, or returns what it returns.
-
-    A signal handler runs when a function begins, and when a function of C has returned: those are the moments.
-    """
-    moments, outside = count(), sys._getframe()
-
-    def profile(frame: FrameType, event: str, argument: object) -> None:
-        if event in ("call", "c_return") and frame is not outside and next(moments) == moment:
-            raise KeyboardInterrupt
-
-    batch = None
-    with suppress(KeyboardInterrupt):
-        sys.setprofile(profile)
-        batch = read()
-        sys.setprofile(None)  # an interrupt does that by itself
-    return batch
-
-
-def test_an_interrupt_at_any_moment_neither_loses_nor_repeats(kernel: LinuxKernel, actor: LinuxActor) -> None:
-    seen, moment, batch = list[int](), 0, None
-    with watching(actor, pages=64).build(kernel) as session:
-        session.enable()
-        while batch is None:
-            actor.getppid(3)
-            batch = interrupted_at(moment, lambda: session.next_batch(timeout=0))
-            seen += [record.position for record in batch or ()]
-            while rest := session.next_batch(timeout=0):
-                seen += [record.position for record in rest]
-            moment += 1
-    assert seen == [SAMPLE_BYTES * number for number in range(3 * moment)]
-    assert moment > 30
-
-
 # Close, from anywhere.
 
 
@@ -395,6 +360,44 @@ def test_close_in_a_forked_child_closes_all_of_its_descriptors(kernel: LinuxKern
             finally:
                 os._exit(len(os.listdir("/proc/self/fd")) - before)
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def test_a_child_that_is_forked_in_a_callback_reads_no_ring(kernel: LinuxKernel, actor: LinuxActor) -> None:
+    pids: list[int] = []
+
+    def fork(record: Record) -> None:
+        if not pids:
+            pids.append(os.fork())
+
+    with watching(actor, pages=64).with_drain_budget(1).build(kernel) as session:
+        session.on("sample", fork)
+        session.enable()
+        actor.getppid(2000)  # more than one piece
+        try:
+            session.parse_all()
+        except ForkedSession:
+            os._exit(7)
+        finally:
+            if not pids[0]:
+                os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(pids[0], 0)[1]) == 7
+        assert session.statistics().records == 2000
+
+
+def test_a_stream_cannot_be_begun_in_a_forked_child(session: Session) -> None:
+    async def main() -> None:
+        await anext(stream)
+
+    stream = session.stream()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            asyncio.run(main())
+        except ForkedSession:
+            os._exit(7)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
 
 
 # Full speed.

@@ -62,18 +62,16 @@ class Both:
         """Reads so many of what is released, and gives the rest back."""
         seen = []
         for order in self.orders:
-            rest = order.records(order.release(until))
-            order.outbox = []
-            seen.append(list(islice(rest, read)))
-            order.give_back(rest)
+            handout = order.hand_out(order.release(until))
+            seen.append(list(islice(handout.turns, read)))
+            order.settle()
         assert seen[0] == seen[1]
 
     def take(self, cpu: int) -> None:
         seen: list[list[Record]] = []
         for order in self.orders:
-            taken = order.take(cpu)
-            seen.append(list(order.records(taken)))
-            order.outbox = order.outbox[len(taken) :]
+            seen.append(list(order.hand_out(order.take(cpu)).turns))
+            order.settle()
         assert seen[0] == seen[1]
 
     def assert_alike(self) -> None:

@@ -112,6 +112,6 @@ def session_reader(view: View, kept: Hashable) -> Hashable:
     next_batch = partial(reader.next_batch, timeout=None, max_latency=None)
     while True:
         batch = next_batch()
-        sweeper.order.outbox = []
+        sweeper.order.outbox, reader.announcement = [], None
         for record in batch:
             view.deliver(record.cpu, encoded(record))

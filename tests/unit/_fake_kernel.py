@@ -179,7 +179,7 @@ class Rings:
     def next(self, *, timeout: float | None = None, max_latency: float | None = None) -> Batch:
         """The next batch, in the hands of the caller."""
         batch = self.reader.next_batch(timeout=timeout, max_latency=max_latency)
-        self.sweeper.order.outbox = []
+        self.sweeper.order.outbox, self.reader.announcement = [], None
         return batch
 
     def sweep(self, *, everything: bool = False) -> list[list[str]]:

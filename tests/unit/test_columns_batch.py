@@ -201,9 +201,12 @@ def test_nothing_is_left_of_an_iteration_that_came_to_its_end() -> None:
     assert (rest.left(), list(rest)) == ([], [])
 
 
-def test_only_the_rest_of_a_batch_can_be_given_back() -> None:
-    with pytest.raises(TypeError, match="only what is left of a batch can be given back"):
-        ColumnOrder().give_back(iter([next(iter(two_rings()))]))
+@pytest.mark.parametrize("taken", range(1, 11))
+def test_the_last_one_that_was_taken_can_be_put_back(taken: int) -> None:
+    rest = iter(two_rings())
+    list(islice(rest, taken))
+    rest.put_back = True
+    assert list(Records(rest.left())) == list(two_rings())[taken - 1 :]
 
 
 # Order.
@@ -212,39 +215,36 @@ def test_only_the_rest_of_a_batch_can_be_given_back() -> None:
 def test_what_is_younger_is_held_back_and_what_comes_late_is_counted() -> None:
     order = ColumnOrder()
     order.pending += [block_of(plain(1) + plain(5)), block_of(plain(2) + plain(6), cpu=1)]
-    assert [found.time for found in order.records(order.release(4))] == [1, 2]
-    order.outbox = []
+    assert [found.time for found in order.hand_out(order.release(4)).turns] == [1, 2]
     assert (len(order), order.late) == (2, 0)
     order.pending.append(block_of(plain(1) + plain(2) + plain(7), cpu=2))
-    assert [found.time for found in order.records(order.release(6))] == [1, 2, 5, 6]
+    assert [found.time for found in Records(order.release(6))] == [1, 2, 5, 6]
     assert (len(order), order.late) == (5, 1)
 
 
-def test_what_is_given_back_comes_before_what_was_released_later() -> None:
+def test_what_is_taken_back_comes_before_what_was_released_later() -> None:
     order = ColumnOrder()
     order.pending.append(block_of(plain(5) + plain(6)))
-    rest = order.records(order.release())
-    order.outbox = []
-    next(rest)
+    next(order.hand_out(order.release()).turns)
     order.pending.append(block_of(plain(1)))
     order.release()
-    order.give_back(rest)
-    assert [found.time for found in order.records(order.outbox)] == [6, 1]
+    assert len(order) == 2
+    order.settle()
+    assert [found.time for found in Records(order.outbox)] == [6, 1]
 
 
 def test_one_ring_can_be_taken_alone() -> None:
     order = ColumnOrder()
     order.pending += [block_of(plain(3)), block_of(plain(1), cpu=1)]
-    assert [found.cpu for found in order.records(order.take(1))] == [1]
-    order.outbox = []
-    assert [found.cpu for found in order.records(order.release())] == [0]
+    assert [found.cpu for found in order.hand_out(order.take(1)).turns] == [1]
+    assert [found.cpu for found in Records(order.release())] == [0]
 
 
 def test_one_ring_that_was_taken_and_not_handed_over_comes_again() -> None:
     order = ColumnOrder()
     order.pending += [block_of(plain(3)), block_of(plain(1), cpu=1)]
     order.take(0)
-    assert (len(order), [found.cpu for found in order.records(order.release())]) == (2, [0, 1])
+    assert (len(order), [found.cpu for found in Records(order.release())]) == (2, [0, 1])
 
 
 # Columns, one by one.

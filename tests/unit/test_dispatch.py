@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import NoReturn
 
 import pytest
@@ -94,3 +95,50 @@ def test_an_interrupt_leaves_the_rest_undelivered() -> None:
     with pytest.raises(KeyboardInterrupt):
         dispatcher.deliver(rest)
     assert [record.to_dict()["comm"] for record in rest] == ["b"]
+
+
+def test_callbacks_that_an_interrupt_kept_from_a_record_have_it_before_the_next() -> None:
+    dispatcher, calls, interrupts = Dispatcher({}), list[tuple[str, str]](), iter([KeyboardInterrupt()])
+
+    def called(name: str, record: Record) -> None:
+        calls.append((name, record.to_dict()["comm"]))
+        if name == "second" and (error := next(interrupts, None)):
+            raise error
+
+    for name in ("first", "second", "third"):
+        dispatcher.on("comm", partial(called, name))
+    with pytest.raises(KeyboardInterrupt):
+        dispatcher.deliver([comm("a")])
+    assert dispatcher.deliver([comm("b")]) == 1
+    assert calls == [(name, which) for which in "ab" for name in ("first", "second", "third")]
+
+
+def test_one_callback_that_was_registered_twice_is_called_twice_although_it_was_interrupted() -> None:
+    dispatcher, calls = Dispatcher({}), list[Record]()
+
+    def interrupted(record: Record) -> None:
+        calls.append(record)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+
+    dispatcher.on("comm", interrupted)
+    dispatcher.on(ANY, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        dispatcher.deliver([comm("a")])
+    dispatcher.deliver([])
+    assert len(calls) == 2
+
+
+def test_a_callback_that_fails_when_it_is_called_late_is_reported() -> None:
+    dispatcher, errors = Dispatcher({}), list[Exception]()
+
+    def interrupt(record: Record) -> None:
+        raise KeyboardInterrupt
+
+    dispatcher.on_error(lambda error, record: errors.append(error))
+    dispatcher.on("comm", interrupt)
+    dispatcher.on("comm", fail)
+    with pytest.raises(KeyboardInterrupt):
+        dispatcher.deliver([comm()])
+    dispatcher.deliver([])
+    assert ([type(error) for error in errors], dispatcher.errors) == ([RuntimeError], 1)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
+from typing import NoReturn
 
 import pytest
 
@@ -13,27 +14,32 @@ def test_closing_releases_and_refuses_what_comes_later() -> None:
     released: list[str] = []
     guard = Guard(lambda: released.append("now"))
     guard.close()
-    with pytest.raises(SessionClosed), guard.held():
-        released.append("touched")
+    with pytest.raises(SessionClosed):
+        guard.call(released.append, "touched")
     assert released == ["now"]
 
 
 def test_a_close_by_the_thread_that_holds_is_put_off_until_it_lets_go() -> None:
     released: list[str] = []
     guard = Guard(lambda: released.append("now"))
-    with guard.held():
-        with guard.held():
-            guard.close()
-        assert released == []
-    assert released == ["now"]
+
+    def touch() -> list[str]:
+        guard.call(guard.close)
+        return list(released)
+
+    assert (guard.call(touch), released) == ([], ["now"])
 
 
 def test_a_close_that_was_put_off_happens_although_the_block_fails() -> None:
     released: list[str] = []
     guard = Guard(lambda: released.append("now"))
-    with suppress(ZeroDivisionError), guard.held():
+
+    def fail() -> NoReturn:
         guard.close()
         raise ZeroDivisionError
+
+    with suppress(ZeroDivisionError):
+        guard.call(fail)
     assert released == ["now"]
 
 
@@ -41,10 +47,13 @@ def test_a_close_from_another_thread_waits_for_the_one_that_holds() -> None:
     order: list[str] = []
     guard = Guard(lambda: order.append("released"))
     closer = threading.Thread(target=guard.close)
-    with guard.held():
+
+    def touch() -> None:
         closer.start()
         closer.join(0.01)
         order.append("touched")
+
+    guard.call(touch)
     closer.join()
     assert order == ["touched", "released"]
 
@@ -52,12 +61,15 @@ def test_a_close_from_another_thread_waits_for_the_one_that_holds() -> None:
 def test_who_holds_closes_for_the_one_who_waits_when_it_lets_go() -> None:
     guard = Guard(lambda: None)
     closer = threading.Thread(target=guard.close)
-    with guard.held():
+
+    def touch() -> None:
         closer.start()
         while not guard.wanted:
             closer.join(0.001)
-    with pytest.raises(SessionClosed), guard.held():
-        pytest.fail("touched")
+
+    guard.call(touch)
+    with pytest.raises(SessionClosed):
+        guard.call(pytest.fail, "touched")
     closer.join()
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from perfring.ordering import TimeOrder
 from perfring.sideband import Comm
 
@@ -66,11 +68,10 @@ def test_a_record_without_time_is_not_late_when_it_is_the_first_of_all() -> None
     assert (times([*order.release()]), order.late) == ([None], 0)
 
 
-def test_what_is_given_back_comes_first_and_is_not_late() -> None:
+def test_what_is_taken_back_comes_first_and_is_not_late() -> None:
     order = ordered(1, 3, 5)
-    released = order.release(3)
-    order.outbox = []
-    order.give_back(released[1:])
+    next(order.hand_out(order.release(3)).turns)
+    order.settle()
     order.pending.append(record(4))
     assert (times([*order.release()]), order.late) == ([3, 4, 5], 0)
 
@@ -95,14 +96,45 @@ def test_one_cpu_that_was_taken_and_not_handed_over_comes_again() -> None:
     assert (len(order), times([*order.release()])) == (3, [2, 4, 1])
 
 
-def test_one_cpu_alone_has_what_was_given_back_first() -> None:
-    order = ordered(4, 2)
-    order.give_back([record(7), record(8, cpu=1)])
+def test_one_cpu_alone_has_what_was_taken_back_first() -> None:
+    order = ordered(7)
+    order.pending.append(record(8, cpu=1))
+    order.hand_out(order.release())
+    order.settle()
+    order.pending.extend([record(4), record(2)])
     assert (times([*order.take(0)]), times([*order.outbox])) == ([7, 2, 4], [7, 2, 4, 8])
 
 
-def test_what_is_given_back_comes_before_what_was_released_since() -> None:
-    order = ordered(5)
+def test_what_is_taken_back_comes_before_what_was_released_since() -> None:
+    order = ordered(3, 4)
+    next(order.hand_out(order.release()).turns)
+    order.pending.append(record(1))
     order.release()
-    order.give_back([record(4)])
-    assert times([*order.outbox]) == [4, 5]
+    order.settle()
+    assert times([*order.outbox]) == [4, 1]
+
+
+def test_what_is_handed_out_counts_until_it_is_taken() -> None:
+    order = ordered(1, 2, 3)
+    handout = order.hand_out(order.release(2))
+    next(handout.turns)
+    assert (len(order), times(handout.left()), times([*order.pending])) == (2, [2], [3])
+    next(handout.turns)
+    assert (len(order), handout.left()) == (1, [])
+
+
+@pytest.mark.parametrize("taken", [1, 2, 3])
+def test_the_last_one_that_was_taken_can_be_put_back(taken: int) -> None:
+    order = ordered(1, 2, 3)
+    handout = order.hand_out(order.release())
+    last = [next(handout.turns) for _ in range(taken)][-1]
+    handout.put_back = True
+    assert times(handout.left()) == [1, 2, 3][taken - 1 :] == [last.time, *range(taken + 1, 4)]
+
+
+def test_what_stands_behind_a_handout_in_the_outbox_stays_there() -> None:
+    order = ordered(4, 2)
+    order.pending.append(record(1, cpu=1))
+    order.release()
+    handout = order.hand_out(order.take(0))
+    assert (times(handout.left()), times([*order.outbox])) == ([2, 4], [1])

@@ -206,23 +206,21 @@ def test_what_is_not_in_good_hands_comes_again() -> None:
     assert names(rings.next(timeout=0)) == ["1"]
 
 
-def test_what_was_given_back_comes_before_the_end() -> None:
+def test_what_was_taken_back_comes_before_the_end() -> None:
     rings = Rings()
     rings.reader.stop()
     while rings.next():
         pass
     rings.write(1)
-    rings.sweeper.order.give_back(iter(rings.sweeper.sweep(everything=True).__next__()))
-    rings.sweeper.order.outbox = rings.sweeper.order.outbox[:1]
+    rings.sweeper.order.hand_out(next(rings.sweeper.sweep(everything=True)))
     assert [len(rings.next()) for _ in range(2)] == [1, 0]
 
 
 def test_the_role_is_taken_once() -> None:
     rings = Rings()
-    with rings.reader.role(), pytest.raises(SessionBusy, match="K17"), rings.reader.role():
-        pass
-    with rings.reader.role():
-        pass
+    with pytest.raises(SessionBusy, match="K17"):
+        rings.reader.alone(rings.reader.alone, list)
+    assert rings.reader.alone(list) == []
 
 
 def test_a_closed_reader_says_closed_and_closes_its_epoll_and_waker() -> None:

@@ -5,12 +5,13 @@ import os
 import threading
 from collections.abc import Iterator
 from itertools import count
+from typing import NoReturn
 
 import pytest
 
 from perfring.batch import Reason
 from perfring.waiting import EpollWaiter, LoopWaiter
-from tests.unit._fake_kernel import FakeKernel, Rings
+from tests.unit._fake_kernel import FakeKernel, FakeWaker, Rings
 
 
 def waiter_on(rings: Rings) -> EpollWaiter:
@@ -198,3 +199,26 @@ def test_a_loop_that_was_closed_needs_nothing_taken_out(pipes: Pipes) -> None:
     waiter = asyncio.run(main())
     waiter.close_from_anywhere(20.0)
     waiter.close()
+
+
+def interrupted(*_: object) -> NoReturn:
+    raise TimeoutError("as a signal handler may: a loop reports it, and goes on")
+
+
+@pytest.mark.parametrize(
+    ("owner", "asked"), [(FakeKernel, "poll"), (FakeWaker, "clear")], ids=["in a ring", "in the waker"]
+)
+def test_what_is_interrupted_after_it_was_asked_ends_the_wait_of_a_task(
+    pipes: Pipes, monkeypatch: pytest.MonkeyPatch, owner: type, asked: str
+) -> None:
+    async def main() -> Reason:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+        waiter = pipes.waiter()
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, asked, interrupted)
+            os.write(pipes._write if asked == "poll" else pipes._write_waker, b"x")
+            reason = await waiter.wait(20.0)
+        waiter.close()
+        return reason
+
+    assert asyncio.run(main()) in (Reason.HANGUP, Reason.FLUSH)

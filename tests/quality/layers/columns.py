@@ -90,13 +90,13 @@ _ORDERING: Final = (
     bug("columns", "late rows are not counted", (f"{_ORDER}._count_late", "late += run.late", "late += 0 * run.late")),
     bug(
         "columns",
-        "rows given back come last",
-        (f"{_ORDER}.give_back", "[*rest.left(), *self.outbox]", "[*self.outbox, *rest.left()]"),
+        "rows taken back come last",
+        (f"{_ORDER}.settle", "[*self.leaving.left(), *self.outbox]", "[*self.outbox, *self.leaving.left()]"),
     ),
     bug(
         "columns",
-        "rows that were read are given back",
-        (f"{_ORDER}.give_back", "[*rest.left(), *self.outbox]", "[*rest._groups, *self.outbox]"),
+        "rows that were read are taken back",
+        (f"{_ORDER}.settle", "[*self.leaving.left(), *self.outbox]", "[*self.leaving._groups, *self.outbox]"),
     ),
     bug(
         "columns",

@@ -130,8 +130,12 @@ _SESSION: Final = (
     ),
     bug(
         "session",
-        "what was given back comes last",
-        ("perfring.ordering:TimeOrder.give_back", "[*rest, *self.outbox]", "[*self.outbox, *rest]"),
+        "what was taken back comes last",
+        (
+            "perfring.ordering:TimeOrder.settle",
+            "[*self.leaving.left(), *self.outbox]",
+            "[*self.outbox, *self.leaving.left()]",
+        ),
     ),
     bug(
         "session",
@@ -142,7 +146,7 @@ _SESSION: Final = (
     bug(
         "session",
         "what an interrupted wait took is forgotten",
-        ("perfring.reading:Reader._next_batch", "self._drop_waiter()\n", "pass\n"),
+        ("perfring.reading:Reader.upcoming", "self._unsure = True\n", "raise\n"),
     ),
     bug(
         "session",
@@ -183,7 +187,7 @@ _SESSION: Final = (
     bug(
         "session",
         "a failing callback is not counted",
-        ("perfring.dispatch:Dispatcher.deliver", "self.errors += 1", "pass"),
+        ("perfring.dispatch:Dispatcher._failed", "self.errors += 1", "pass"),
     ),
     bug(
         "session",
