@@ -1,15 +1,18 @@
-"""Memory: the peak of a process through whose session a billion bytes are streamed, from rings in memory.
+"""Memory: the peak of a process that streams a billion bytes through a session, from rings in memory; and its garbage.
 
-``python -m benchmarks.memory NAME BYTES ...`` is that process: it prints the peak after each of these amounts.
+``python -m benchmarks.memory NAME BYTES ...`` is that process: it prints a `Streamed` as JSON.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks.fedkernel import Feed
 from benchmarks.measuring import Outcome, Run, figure
@@ -23,39 +26,74 @@ MOST_ROUNDS = 2
 FLAT_WITHIN_MB = 10.0
 
 
+class Streamed(NamedTuple):
+    """What a process has streamed.
+
+    Attributes:
+        peaks: MB, when each of the amounts had gone through.
+        collections: of garbage, while it read, for a million records.
+        share: of the CPU time of its reading that they took, in percent.
+    """
+
+    peaks: list[float]
+    collections: float
+    share: float
+
+
 def figures(run: Run, contenders: Sequence[Contender] = CONTENDERS) -> Iterator[Outcome]:
-    """The peak at the end, and how much of it came after the first tenth."""
+    """The peak at the end, how much of it came after the first tenth, and the garbage collector."""
     for contender in contenders:
         stages = SHORT_STAGES if run.short else STAGES
-        peaks = []
+        found: list[Streamed] = []
         for number in range(1 if run.short else min(run.rounds, MOST_ROUNDS)):
             run.say(f"memory: {contender.name}, {stages[-1]:,} bytes, round {number + 1}")
-            peaks.append(_peaks_mb(contender.name, stages))
+            found.append(_streamed(contender.name, stages))
         total = f"{stages[-1] / 1e6:,.0f} MB"
-        yield figure(f"{contender.name}: peak over {total} streamed", [last for _, last in peaks], "MB")
+        yield figure(f"{contender.name}: peak over {total} streamed", [each.peaks[-1] for each in found], "MB")
         name = f"{contender.name}: growth of the peak from {stages[0] / 1e6:,.1f} MB to {total}"
-        yield figure(name, [last - first for first, last in peaks], "MB", at_most=FLAT_WITHIN_MB)
+        yield figure(name, [each.peaks[-1] - each.peaks[0] for each in found], "MB", at_most=FLAT_WITHIN_MB)
+        name = f"{contender.name}: garbage collections for a million records"
+        yield figure(name, [each.collections for each in found], "")
+        yield figure(f"{contender.name}: what they take of the reading", [each.share for each in found], "%")
 
 
-def _peaks_mb(name: str, stages: Sequence[int]) -> list[float]:
+def _streamed(name: str, stages: Sequence[int]) -> Streamed:
     command = [sys.executable, "-m", "benchmarks.memory", name, *map(str, stages)]
     ended = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1])
-    peaks: list[float] = json.loads(ended.stdout)
-    return peaks
+    return Streamed(**json.loads(ended.stdout))
 
 
-def _stream(contender: Contender, stages: Sequence[int]) -> list[float]:
-    """The peak in MB when so many bytes have gone through."""
+class _Collector:
+    """Adds up what the garbage collector does: for `gc.callbacks`."""
+
+    def __init__(self) -> None:
+        self.count, self.seconds, self._began = 0, 0.0, 0.0
+
+    def __call__(self, phase: str, _: Mapping[str, int]) -> None:
+        if phase == "start":
+            self._began = time.process_time()
+        else:
+            self.count += 1
+            self.seconds += time.process_time() - self._began
+
+
+def _stream(contender: Contender, stages: Sequence[int]) -> Streamed:
     feed, streamed, peaks = Feed(RINGS, columns=contender.columns), 0, []
+    collector, seconds = _Collector(), 0.0
     with feed.session as session:
         for stage in stages:
             while streamed < stage:
                 feed.fill()
+                gc.callbacks.append(collector)
+                begin = time.process_time()
                 if contender.read_all(session) != feed.records:
                     raise AssertionError(f"{contender.name} did not read the {feed.records} records of a filling")
+                seconds += time.process_time() - begin
+                gc.callbacks.remove(collector)
                 streamed += feed.bytes
             peaks.append(_peak_mb())
-    return peaks
+    records = streamed / feed.bytes * feed.records
+    return Streamed(peaks, collector.count / records * 1e6, collector.seconds / seconds * 100)
 
 
 def _peak_mb() -> float:
@@ -65,9 +103,9 @@ def _peak_mb() -> float:
 
 
 def main(name: str, stages: Sequence[str]) -> None:
-    """Streams, and prints the peaks as JSON."""
+    """Streams, and prints what came of it."""
     contender = next(one for one in CONTENDERS if one.name == name)
-    print(json.dumps(_stream(contender, [int(stage) for stage in stages])))
+    print(json.dumps(_stream(contender, [int(stage) for stage in stages])._asdict()))
 
 
 if __name__ == "__main__":
