@@ -26,6 +26,12 @@ ANY = "*"
 _log = logging.getLogger("perfring")
 
 
+class _Taken:
+    """In place of a handout, where nobody asks what is left of it."""
+
+    put_back = False
+
+
 class Dispatcher:
     """Hands records to callbacks, by topic.
 
@@ -65,7 +71,7 @@ class Dispatcher:
         """Sets who hears of errors; None goes back to the log."""
         self._error_callback = callback
 
-    def deliver(self, records: Iterable[Record], handout: Handout | None = None) -> int:
+    def deliver(self, records: Iterable[Record], *, handout: Handout | None = None) -> int:
         """Calls every callback of every record, and returns the count of records; a failing callback is reported.
 
         Args:
@@ -75,18 +81,18 @@ class Dispatcher:
         if self._unfinished:
             self._finish()
         routes, count, callback = self._routes, 0, None
+        taken = _Taken() if handout is None else handout
         # From the moment at which a record is taken to that at which its first callback is called, nothing else is
-        # called: a signal handler, which runs at calls and at the ends of loops only, finds no record in between.
+        # called: a signal handler, which runs at calls and jumps back only, finds no record in between. The end of an
+        # except is such a jump, so what is said in it is taken back behind it.
         for record in records:
             count += 1
             try:
                 callbacks = routes[record.kind, record.event]
             except KeyError:
-                if handout is not None:
-                    handout.put_back = True
+                taken.put_back = True
                 callbacks = self._find_route(record.kind, record.event)
-                if handout is not None:
-                    handout.put_back = False
+            taken.put_back = False
             try:
                 for callback in callbacks:
                     try:

@@ -384,7 +384,7 @@ class Session(Recording):
         """Gives the callbacks what stands first in the outbox."""
         order = self._sweeper.order
         handout = order.hand_out(released)
-        count = self._dispatcher.deliver(handout.turns, handout)
+        count = self._dispatcher.deliver(handout.turns, handout=handout)
         order.leaving = None  # all of it has left; an interrupt leaves it there, and whoever reads next goes on with it
         return count
 
