@@ -11,7 +11,6 @@ from perfring import Kernel, abi
 from simkernel.contract import Consumer, ConsumerSetup
 from simkernel.contract.arm import Actor
 from simkernel.contract.session_consumer import SessionConsumer
-from simkernel.pytest_plugin import ActorFactory
 from tests.quality import consumers
 
 SHORT = 0.01
@@ -19,11 +18,6 @@ SHORT = 0.01
 
 class TakesATimeoutForTheEnd(consumers.TakesATimeoutForTheEnd, consumers.OpensItself):
     """The wrong one, with rings of its own."""
-
-
-@pytest.fixture
-def actor(perf_actor: ActorFactory) -> Actor:
-    return perf_actor(0)
 
 
 @pytest.fixture

@@ -11,13 +11,7 @@ from perfring.kernel import Kernel
 from perfring.overwrite import OverwriteSession
 from perfring.records import Record
 from simkernel.contract.arm import Actor
-from simkernel.pytest_plugin import ActorFactory
 from tests.session_rig import GETPPID, SAMPLE_BYTES, watching
-
-
-@pytest.fixture
-def actor(perf_actor: ActorFactory) -> Actor:
-    return perf_actor(0)
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import logging
 import struct
-from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
@@ -27,18 +26,6 @@ from perfring.session import Session
 from simkernel.contract.arm import Actor, Arm
 from simkernel.pytest_plugin import ActorFactory
 from tests.session_rig import GETPPID, PATIENCE, SAMPLE_BYTES, kinds, watching
-
-
-@pytest.fixture
-def actor(perf_actor: ActorFactory) -> Actor:
-    return perf_actor(0)
-
-
-@pytest.fixture
-def session(perf_kernel: Kernel, actor: Actor) -> Iterator[Session]:
-    with watching(actor).build(perf_kernel) as session:
-        session.enable()
-        yield session
 
 
 def lowest_free_fd(kernel: Kernel) -> int:

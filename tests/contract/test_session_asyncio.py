@@ -7,7 +7,7 @@ virtual time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -18,23 +18,10 @@ from perfring.kernel import Kernel
 from perfring.session import Session
 from simkernel import SimKernel, aio
 from simkernel.contract.arm import Actor, Arm
-from simkernel.pytest_plugin import ActorFactory
 from tests.session_rig import PATIENCE, watching
 
 Main = Callable[[], Coroutine[Any, Any, None]]
 Run = Callable[[Main], None]
-
-
-@pytest.fixture
-def actor(perf_actor: ActorFactory) -> Actor:
-    return perf_actor(0)
-
-
-@pytest.fixture
-def session(perf_kernel: Kernel, actor: Actor) -> Iterator[Session]:
-    with watching(actor).build(perf_kernel) as session:
-        session.enable()
-        yield session
 
 
 @pytest.fixture

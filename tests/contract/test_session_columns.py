@@ -32,11 +32,6 @@ def each_engine(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture
-def actor(perf_actor: ActorFactory) -> Actor:
-    return perf_actor(0)
-
-
-@pytest.fixture
 def session(perf_kernel: Kernel, actor: Actor) -> Iterator[Session]:
     with watching(actor).with_columns().build(perf_kernel) as session:
         session.enable()

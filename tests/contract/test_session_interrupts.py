@@ -23,7 +23,6 @@ from perfring.session import Session
 from simkernel import Actor as SimActor
 from simkernel import SimKernel, aio
 from simkernel.contract.arm import Actor
-from simkernel.pytest_plugin import ActorFactory
 from tests.engines import EACH_ENGINE
 from tests.interrupting import each_moment
 from tests.session_rig import GETPPID, PATIENCE, SAMPLE_BYTES, watching
@@ -39,11 +38,6 @@ Way: TypeAlias = Callable[[Session, Seen], object]
 def delivered(request: pytest.FixtureRequest) -> Iterator[str]:
     with nullcontext() if request.param == "records" else engine.using(request.param):
         yield request.param
-
-
-@pytest.fixture
-def actor(perf_actor: ActorFactory) -> Actor:
-    return perf_actor(0)
 
 
 @pytest.fixture

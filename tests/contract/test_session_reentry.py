@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 
 import pytest
@@ -16,8 +16,6 @@ from perfring.session import Session
 from simkernel import SimKernel
 from simkernel.aio import SimEventLoop
 from simkernel.contract.arm import Actor
-from simkernel.pytest_plugin import ActorFactory
-from tests.session_rig import watching
 
 PARSES: dict[str, Callable[[Session], object]] = {
     "parse_all": lambda session: session.parse_all(),
@@ -29,18 +27,6 @@ PULLS: dict[str, Callable[[Session], object]] = {
     "next_batch": lambda session: session.next_batch(timeout=0),
     "records": lambda session: next(session.records(duration=0)),
 }
-
-
-@pytest.fixture
-def actor(perf_actor: ActorFactory) -> Actor:
-    return perf_actor(0)
-
-
-@pytest.fixture
-def session(perf_kernel: Kernel, actor: Actor) -> Iterator[Session]:
-    with watching(actor).build(perf_kernel) as session:
-        session.enable()
-        yield session
 
 
 @pytest.mark.parametrize("inner", [*PARSES.values(), *PULLS.values()], ids=[*PARSES, *PULLS])
